@@ -1,0 +1,86 @@
+# make demo     set up, then run one kernel bare and under a monitor and compare them
+# make test     set up, then every check there is: lint, format, types, imports, tests, coverage
+# make help     the rest
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+# Stamps say what .venv holds, so that set-up runs once and again only when pyproject.toml changes.
+DEMO_READY := .venv/.ready-demo
+DEV_READY := .venv/.ready-dev
+# Two test processes suit the two cores that a small machine has; more only multiply compilation.
+WORKERS ?= 2
+COVERAGE_GATE := 80
+
+.PHONY: help demo test lint format generate bench clean \
+        check-style check-types check-imports check-generated \
+        test-compiled test-bounds test-coverage
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+$(DEMO_READY): pyproject.toml .ci/setup
+	@.ci/setup demo
+	@touch $@
+
+$(DEV_READY): pyproject.toml .ci/setup
+	@.ci/setup dev
+	@touch $@ $(DEMO_READY)
+
+demo: $(DEMO_READY) ## set up, then compare the toy kernel bare and under a monitor
+	@echo "demo: trapgate compare guests/minikernel"
+	@$(BIN)/trapgate compare guests/minikernel
+
+test: $(DEV_READY) lint test-compiled test-bounds test-coverage ## set up, then every check there is
+	@echo "test: everything passed"
+
+lint: check-style check-types check-imports check-generated ## style, format, types, imports, generated files
+
+check-style: $(DEV_READY)
+	@echo "lint: ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+
+check-types: $(DEV_READY)
+	@echo "lint: mypy --strict"
+	@$(BIN)/mypy
+
+check-imports: $(DEV_READY)
+	@echo "lint: import contracts"
+	@$(BIN)/lint-imports
+
+check-generated: $(DEV_READY)
+	@echo "lint: generated files match the instruction table"
+	@$(BIN)/python -m tools.generate --check
+
+test-compiled: $(DEV_READY)
+	@echo "test: main run, compiled code, $(WORKERS) processes"
+	@$(BIN)/python -m tests.warm_up
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+test-bounds: $(DEV_READY)
+	@echo "test: again with bounds checks in the compiled code"
+	@NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q -m bounds
+
+test-coverage: $(DEV_READY)
+	@echo "test: in plain Python, measuring coverage (at least $(COVERAGE_GATE) %)"
+	@rm -f .coverage .coverage.*
+	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -m "not compiled and not slow"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --fail-under=$(COVERAGE_GATE)
+
+format: $(DEV_READY) ## rewrite sources in the project's format
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+generate: $(DEV_READY) ## write what is derived from the instruction table
+	@$(BIN)/python -m tools.generate
+
+bench: $(DEV_READY) ## measure start-up, speed and the price of a trap
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove everything that can be made again
+	rm -rf .venv .numba_cache .trapgate_cache build dist *.egg-info htmlcov .coverage .coverage.*
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The software that owns the machine: monitors, and what they share."""

@@ -1,0 +1,1 @@
+"""For people: the trapgate command, the assembler, the loader, the reports."""
