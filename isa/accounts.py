@@ -1,0 +1,59 @@
+"""Counting and charging of events inside compiled code, and the recording of faults.
+
+Every modelled cycle passes through `charge` or through `settle`, so the clock and the counts can
+never disagree. What an event costs comes from the cost profile (isa.costs); who is to blame for it
+is decided by readers of the counts (isa.ledger).
+"""
+
+from isa.jit import jit
+from isa.state import CPL, CYCLES, RETIRED, State
+from isa.workspace import (
+    BUDGET,
+    COST,
+    COUNT,
+    COUNTED,
+    EVENT_INSTRUCTION,
+    EVENTS,
+    FAULT,
+    FAULT_ERROR,
+    FAULT_VECTOR,
+    LEFT,
+    LIMIT_TOTAL,
+    TROUBLE,
+    Workspace,
+)
+
+
+@jit
+def charge(cpu: State, core: Workspace, event: int, times: int) -> None:
+    """Count `times` events at the current privilege level and advance the clock by their cost."""
+    core[COUNT + (cpu[CPL] & 3) * EVENTS + event] += times
+    cpu[CYCLES] += core[COST + event] * times
+
+
+@jit
+def settle(cpu: State, core: Workspace) -> None:
+    """Book the instructions retired since the last settlement on the current privilege level.
+
+    Called before the privilege level changes, before time is read, and when run() ends. Uses BUDGET
+    and LEFT as the interpreter spilled them: the instruction being executed is not yet retired.
+    """
+    retired = core[LIMIT_TOTAL] - core[BUDGET] - core[LEFT] - core[COUNTED]
+    core[COUNTED] += retired
+    cpu[RETIRED + (cpu[CPL] & 3)] += retired
+    charge(cpu, core, EVENT_INSTRUCTION, retired)
+
+
+@jit
+def retired_total(cpu: State) -> int:
+    """Instructions retired at all privilege levels, as of the last settlement."""
+    return cpu[RETIRED] + cpu[RETIRED + 1] + cpu[RETIRED + 2] + cpu[RETIRED + 3]  # type: ignore[no-any-return]
+
+
+@jit
+def raise_fault(core: Workspace, vector: int, error: int) -> int:
+    """Record a fault (error -1: no error code) and return -1, the value of whatever failed."""
+    core[TROUBLE] = FAULT
+    core[FAULT_VECTOR] = vector
+    core[FAULT_ERROR] = error
+    return -1

@@ -1,0 +1,166 @@
+"""numba configured once: the decorator, the cache folder, and unaligned memory access.
+
+Nothing else in the project chooses compiler options. With NUMBA_DISABLE_JIT=1 everything below is
+plain Python with the same results, which is what the unit tests and coverage use.
+
+The cache folder is named by a digest of every source that can end up in compiled code, because
+numba's own cache does not notice a changed callee in another module.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ENABLED: Final[bool] = not numba.config.DISABLE_JIT
+CHECKED: Final[bool] = bool(numba.config.BOUNDSCHECK)
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+def source_digest() -> str:
+    """Digest of all sources that compiled code may come from, and of what changes its meaning."""
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {CHECKED}".encode())
+    for folder in ("isa", "hypervisor/resident"):
+        for path in sorted((_ROOT / folder).rglob("*.py")):
+            digest.update(path.relative_to(_ROOT).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def cache_folder() -> Path:
+    """The folder compiled code is kept in: beside the sources, or the user's cache if read-only.
+
+    TRAPGATE_CACHE names another parent folder.
+    """
+    chosen = os.environ.get("TRAPGATE_CACHE")
+    parents = [Path(chosen)] if chosen else [_ROOT / ".numba_cache"]
+    parents.append(Path.home() / ".cache" / "trapgate")
+    for parent in parents:
+        if _writable(parent):
+            return parent / source_digest()
+    return Path(".numba_cache") / source_digest()
+
+
+CACHE_FOLDER: Final = cache_folder()
+if ENABLED:
+    with contextlib.suppress(OSError):
+        CACHE_FOLDER.mkdir(parents=True, exist_ok=True)
+    numba.config.CACHE_DIR = str(CACHE_FOLDER)
+
+
+def jit(function: F) -> F:
+    """Compile a function of the machine; typed as the identity, so that mypy sees its signature.
+
+    Reference counting is off (`_nrt`): no compiled function allocates, and counting the arrays
+    passed around costs a factor of 1.2 to 2. The option is private to numba; without it the
+    project still works.
+    """
+    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
+    try:
+        return numba.njit(_nrt=False, **options)(function)  # type: ignore[no-any-return]
+    except (KeyError, TypeError):
+        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+
+
+def _load(bits: int) -> Any:
+    def typed(_context: Any, array: Any, index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(bits).as_pointer())
+            value = builder.load(pointer)
+            value.align = 1
+            return builder.zext(value, ir.IntType(64))
+
+        return types.int64(array, types.int64), generate
+
+    return intrinsic(typed)
+
+
+def _store(bits: int) -> Any:
+    def typed(_context: Any, array: Any, index: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(bits).as_pointer())
+            builder.store(builder.trunc(args[2], ir.IntType(bits)), pointer).align = 1
+            return context.get_dummy_value()
+
+        return types.void(array, types.int64, types.int64), generate
+
+    return intrinsic(typed)
+
+
+if ENABLED:
+    _load16, _load32, _load64 = _load(16), _load(32), _load(64)
+    _store16, _store32, _store64 = _store(16), _store(32), _store(64)
+else:
+
+    def _load16(array: Any, index: int) -> int:
+        return int(array[index]) | int(array[index + 1]) << 8
+
+    def _load32(array: Any, index: int) -> int:
+        return int.from_bytes(array[index : index + 4].tobytes(), "little")
+
+    def _load64(array: Any, index: int) -> int:
+        return int.from_bytes(array[index : index + 8].tobytes(), "little", signed=True)
+
+    def _store16(array: Any, index: int, value: int) -> None:
+        array[index] = value & 0xFF
+        array[index + 1] = value >> 8 & 0xFF
+
+    def _store32(array: Any, index: int, value: int) -> None:
+        array[index : index + 4] = np.frombuffer((value & 0xFFFFFFFF).to_bytes(4, "little"), np.uint8)
+
+    def _store64(array: Any, index: int, value: int) -> None:
+        data = (value & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little")
+        array[index : index + 8] = np.frombuffer(data, np.uint8)
+
+
+@jit
+def load16(array: Any, index: int) -> int:
+    """Little-endian 16-bit load at any alignment. The caller has checked the index."""
+    if CHECKED and (index < 0 or index + 2 > array.size):
+        raise IndexError("load16 outside its array")
+    return _load16(array, index)  # type: ignore[no-any-return]
+
+
+@jit
+def load32(array: Any, index: int) -> int:
+    """Little-endian 32-bit load at any alignment. The caller has checked the index."""
+    if CHECKED and (index < 0 or index + 4 > array.size):
+        raise IndexError("load32 outside its array")
+    return _load32(array, index)  # type: ignore[no-any-return]
+
+
+@jit
+def store16(array: Any, index: int, value: int) -> None:
+    """Little-endian 16-bit store at any alignment. The caller has checked the index."""
+    if CHECKED and (index < 0 or index + 2 > array.size):
+        raise IndexError("store16 outside its array")
+    _store16(array, index, value)
+
+
+@jit
+def store32(array: Any, index: int, value: int) -> None:
+    """Little-endian 32-bit store at any alignment. The caller has checked the index."""
+    if CHECKED and (index < 0 or index + 4 > array.size):
+        raise IndexError("store32 outside its array")
+    _store32(array, index, value)

@@ -1,0 +1,146 @@
+"""Loads and stores at linear addresses, the slow and complete way.
+
+Handles page crossings, device memory, pages with decoded code and faults. The interpreter has its
+own inlined fast path for plain RAM; everything else comes here.
+
+Device memory is everything physical outside RAM. A device read ends run() and the instruction is
+executed again with the answer in the replay log; device writes are queued and carried out by the
+owner after the instruction. So an instruction never half happens.
+"""
+
+from isa import workspace as w
+from isa.accounts import charge
+from isa.codemap import store_checked
+from isa.exits import Exit
+from isa.jit import jit, load16, load32
+from isa.paging import tlb_entry
+from isa.state import State
+from isa.workspace import Workspace
+
+M32 = 0xFFFFFFFF
+_MEMORY_READ = int(Exit.MEMORY_READ)
+
+
+@jit
+def read_device(core: Workspace, address: int, size: int) -> int:
+    """Device memory: the answer from the replay log, or -1 and an exit that asks for it."""
+    at = core[w.REPLAY_NEXT]
+    if at < core[w.REPLAY_COUNT] and at < w.REPLAY_ENTRIES:
+        core[w.REPLAY_NEXT] = at + 1
+        return core[w.REPLAY + (at & 7) * 3 + 2]  # type: ignore[no-any-return]
+    core[w.TROUBLE] = w.EXIT
+    core[w.EXIT_REASON] = _MEMORY_READ
+    core[w.EXIT_A] = address
+    core[w.EXIT_B] = size
+    return -1
+
+
+@jit
+def write_device(cpu: State, core: Workspace, address: int, size: int, value: int) -> None:
+    """Queue a device write. When the queue is full further writes of one instruction are lost."""
+    at = core[w.POSTED_COUNT]
+    core[w.RESYNC] = 1
+    if at < w.POSTED_ENTRIES:
+        core[w.POSTED + (at & 7) * 3] = address
+        core[w.POSTED + (at & 7) * 3 + 1] = size
+        core[w.POSTED + (at & 7) * 3 + 2] = value
+        core[w.POSTED_COUNT] = at + 1
+        charge(cpu, core, w.EVENT_MEMORY_IO, 1)
+
+
+@jit
+def read_physical(core: Workspace, ram: object, address: int, size: int) -> int:
+    """1, 2 or 4 bytes of RAM or device memory; -1 if an exit is needed."""
+    if address + size > core[w.RAM_BYTES]:
+        return read_device(core, address, size)
+    if size == 4:
+        return load32(ram, address)
+    if size == 2:
+        return load16(ram, address)
+    return int(ram[address])
+
+
+@jit
+def write_physical(
+    cpu: State, core: Workspace, ram: object, marks: object, address: int, size: int, value: int
+) -> None:
+    if address + size > core[w.RAM_BYTES]:
+        write_device(cpu, core, address, size, value)
+    else:
+        store_checked(core, ram, marks, address, size, value)
+
+
+@jit
+def translate(
+    cpu: State, core: Workspace, ram: object, marks: object, gva: int, write: int, user: int
+) -> int:
+    """Physical address of a linear address for one access; -1 after recording a fault."""
+    entry = tlb_entry(cpu, core, ram, marks, gva, write, user)
+    if entry < 0:
+        return -1
+    return core[entry + w.TLB_FRAME] | gva & 0xFFF  # type: ignore[no-any-return]
+
+
+@jit
+def read_linear(
+    cpu: State, core: Workspace, ram: object, marks: object, gva: int, size: int, user: int
+) -> int:
+    """Load 1, 2 or 4 bytes. Returns the value, or -1 after recording a fault or an exit."""
+    first = translate(cpu, core, ram, marks, gva, 0, user)
+    if first < 0:
+        return -1
+    if (gva & 0xFFF) + size <= 4096:
+        return read_physical(core, ram, first, size)
+    second = translate(cpu, core, ram, marks, (gva + size - 1) & M32 & ~0xFFF, 0, user)
+    if second < 0:
+        return -1
+    value = 0
+    in_first = 4096 - (gva & 0xFFF)
+    for index in range(size):
+        address = first + index if index < in_first else second + index - in_first
+        byte = read_physical(core, ram, address, 1)
+        if byte < 0:
+            return -1
+        value |= byte << 8 * index
+    return value
+
+
+@jit
+def probe_write(
+    cpu: State, core: Workspace, ram: object, marks: object, gva: int, size: int, user: int
+) -> int:
+    """Check that `size` bytes can be written: 0, or -1 after recording a fault."""
+    if translate(cpu, core, ram, marks, gva, 1, user) < 0:
+        return -1
+    last = (gva + size - 1) & M32
+    if (last ^ gva) & ~0xFFF and translate(cpu, core, ram, marks, last & ~0xFFF, 1, user) < 0:
+        return -1
+    return 0
+
+
+@jit
+def write_linear(
+    cpu: State,
+    core: Workspace,
+    ram: object,
+    marks: object,
+    gva: int,
+    size: int,
+    value: int,
+    user: int,
+) -> int:
+    """Store 1, 2 or 4 bytes. Returns 0, or -1 after recording a fault (nothing is written then)."""
+    first = translate(cpu, core, ram, marks, gva, 1, user)
+    if first < 0:
+        return -1
+    if (gva & 0xFFF) + size <= 4096:
+        write_physical(cpu, core, ram, marks, first, size, value)
+        return 0
+    second = translate(cpu, core, ram, marks, (gva + size - 1) & M32 & ~0xFFF, 1, user)
+    if second < 0:
+        return -1
+    in_first = 4096 - (gva & 0xFFF)
+    for index in range(size):
+        address = first + index if index < in_first else second + index - in_first
+        write_physical(cpu, core, ram, marks, address, 1, value >> 8 * index & 0xFF)
+    return 0

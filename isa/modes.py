@@ -1,0 +1,65 @@
+"""What decoding and fast paths depend on, derived from the segment caches and CPL.
+
+`refresh` must be called after any change of CS, SS, DS, ES, CPL or CR0.PE. It keeps MODE (the key
+of decoded blocks), the TLB half in use and the limit of the flat fast path.
+
+A data segment is *flat* when its base is 0 and its limit a whole number of pages: then a segment
+limit is a statement about pages and the TLB's tags can carry it. A segment truncated to keep a
+guest kernel out of its monitor is still fast.
+"""
+
+from isa import workspace as w
+from isa.jit import jit
+from isa.paging import flush_tlb
+from isa.registers import (
+    ATTR_CODE,
+    ATTR_DB,
+    ATTR_EXPAND_DOWN,
+    ATTR_P,
+    ATTR_S,
+    ATTR_UNUSABLE,
+    ATTR_WRITABLE,
+    CS,
+    DS,
+    ES,
+    SS,
+)
+from isa.state import ATTRIBUTES, BASE, CPL, LIMIT, State
+from isa.workspace import Workspace
+
+MODE_CODE32 = 1
+MODE_STACK32 = 2
+MODE_FLAT = 4  # DS, ES and SS are flat writable data segments
+MODE_CODE_FLAT = 8  # CS has base 0
+
+_DATA_MASK = ATTR_UNUSABLE | ATTR_S | ATTR_P | ATTR_CODE | ATTR_EXPAND_DOWN | ATTR_WRITABLE
+_DATA_WANTED = ATTR_S | ATTR_P | ATTR_WRITABLE
+
+
+@jit
+def last_flat_page(cpu: State, segment: int) -> int:
+    """Last page a flat writable data segment reaches, or -1 if the segment is not flat."""
+    if cpu[BASE + segment] != 0 or cpu[LIMIT + segment] & 0xFFF != 0xFFF:
+        return -1
+    if cpu[ATTRIBUTES + segment] & _DATA_MASK != _DATA_WANTED:
+        return -1
+    return cpu[LIMIT + segment] >> 12  # type: ignore[no-any-return]
+
+
+@jit
+def refresh(cpu: State, core: Workspace) -> None:
+    mode = 0
+    if cpu[ATTRIBUTES + CS] & ATTR_DB:
+        mode |= MODE_CODE32
+    if cpu[ATTRIBUTES + SS] & ATTR_DB:
+        mode |= MODE_STACK32
+    if cpu[BASE + CS] == 0:
+        mode |= MODE_CODE_FLAT
+    last = min(last_flat_page(cpu, DS), last_flat_page(cpu, ES), last_flat_page(cpu, SS))
+    if last >= 0:
+        mode |= MODE_FLAT
+        if last != core[w.FLAT_LAST_PAGE]:
+            core[w.FLAT_LAST_PAGE] = last
+            flush_tlb(core)
+    core[w.MODE] = mode
+    core[w.TLB_HALF] = w.TLB_ENTRIES if cpu[CPL] == 3 else 0

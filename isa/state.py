@@ -1,0 +1,140 @@
+"""The architectural state of one processor, and nothing else: one flat int64 array.
+
+The array is the save format: `DTYPE` views it by name, the integer constants index it from compiled
+code. Every 32-bit quantity is kept in 0 .. 2**32 - 1. What can be derived (TLB, decoded code,
+lazy flags) is in `isa.workspace` and is never saved.
+
+Source: SDM vol. 3A, "System Architecture Overview".
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isa.registers import (
+    ATTR_DB,
+    ATTR_G,
+    ATTR_P,
+    ATTR_S,
+    ATTR_UNUSABLE,
+    CR0_ET,
+    CS,
+    EFLAGS_FIXED,
+    LDTR,
+    TR,
+)
+
+State = NDArray[np.int64]
+
+# Field name and number of words, in order.
+FIELDS: Final[tuple[tuple[str, int], ...]] = (
+    ("gpr", 8),
+    ("zero", 1),  # always 0: the base or index register of an address that has none
+    ("eip", 1),
+    ("eflags", 1),
+    ("selector", 8),  # ES CS SS DS FS GS LDTR TR
+    ("base", 8),  # the segment caches ("hidden part")
+    ("limit", 8),  # in bytes, granularity applied
+    ("attributes", 8),  # VMX access-rights format, see isa.registers
+    ("cpl", 1),
+    ("cr0", 1),
+    ("cr2", 1),
+    ("cr3", 1),
+    ("cr4", 1),
+    ("dr", 8),
+    ("gdtr_base", 1),
+    ("gdtr_limit", 1),
+    ("idtr_base", 1),
+    ("idtr_limit", 1),
+    ("sysenter_cs", 1),
+    ("sysenter_esp", 1),
+    ("sysenter_eip", 1),
+    ("apic_base", 1),
+    ("tsc_offset", 1),  # time-stamp counter = retired instructions of all rings + this
+    ("halted", 1),  # activity state: 1 after HLT until an interrupt
+    ("shadow_at", 1),  # interrupts are inhibited while the retired total equals this (STI, MOV SS)
+    ("pending_interrupt", 1),  # external interrupt accepted but not yet delivered: vector or -1
+    ("retired", 4),  # instructions retired at CPL 0 .. 3
+    ("cycles", 1),  # modelled cycles: the clock of the ledger
+)
+
+
+def _offsets() -> dict[str, int]:
+    offsets, at = {}, 0
+    for name, words in FIELDS:
+        offsets[name] = at
+        at += words
+    return offsets
+
+
+_AT: Final = _offsets()
+WORDS: Final[int] = sum(words for _, words in FIELDS)
+
+GPR: Final[int] = _AT["gpr"]
+ZERO: Final[int] = _AT["zero"]
+EIP: Final[int] = _AT["eip"]
+EFLAGS: Final[int] = _AT["eflags"]
+SELECTOR: Final[int] = _AT["selector"]
+BASE: Final[int] = _AT["base"]
+LIMIT: Final[int] = _AT["limit"]
+ATTRIBUTES: Final[int] = _AT["attributes"]
+CPL: Final[int] = _AT["cpl"]
+CR0: Final[int] = _AT["cr0"]
+CR2: Final[int] = _AT["cr2"]
+CR3: Final[int] = _AT["cr3"]
+CR4: Final[int] = _AT["cr4"]
+DR: Final[int] = _AT["dr"]
+GDTR_BASE: Final[int] = _AT["gdtr_base"]
+GDTR_LIMIT: Final[int] = _AT["gdtr_limit"]
+IDTR_BASE: Final[int] = _AT["idtr_base"]
+IDTR_LIMIT: Final[int] = _AT["idtr_limit"]
+SYSENTER_CS: Final[int] = _AT["sysenter_cs"]
+SYSENTER_ESP: Final[int] = _AT["sysenter_esp"]
+SYSENTER_EIP: Final[int] = _AT["sysenter_eip"]
+APIC_BASE: Final[int] = _AT["apic_base"]
+TSC_OFFSET: Final[int] = _AT["tsc_offset"]
+HALTED: Final[int] = _AT["halted"]
+SHADOW_AT: Final[int] = _AT["shadow_at"]
+PENDING_INTERRUPT: Final[int] = _AT["pending_interrupt"]
+RETIRED: Final[int] = _AT["retired"]
+CYCLES: Final[int] = _AT["cycles"]
+
+DTYPE: Final = np.dtype(
+    [(name, np.int64) if words == 1 else (name, np.int64, (words,)) for name, words in FIELDS]
+)
+
+_FLAT_DATA: Final = ATTR_P | ATTR_S | ATTR_DB | ATTR_G | 0x3
+_FLAT_CODE: Final = ATTR_P | ATTR_S | ATTR_DB | ATTR_G | 0xB
+
+
+def new_state() -> State:
+    """A processor in flat 32-bit protected mode at ring 0, paging off, interrupts off.
+
+    This is what the multiboot specification promises a kernel; selectors are 8 and 16, although no
+    descriptor table exists yet.
+    """
+    cpu: State = np.zeros(WORDS, np.int64)
+    cpu[EFLAGS] = EFLAGS_FIXED
+    cpu[CR0] = CR0_ET | 1
+    for segment in range(6):
+        cpu[SELECTOR + segment] = 8 if segment == CS else 16
+        cpu[LIMIT + segment] = 0xFFFFFFFF
+        cpu[ATTRIBUTES + segment] = _FLAT_CODE if segment == CS else _FLAT_DATA
+    cpu[ATTRIBUTES + LDTR] = ATTR_UNUSABLE | 0x82
+    cpu[ATTRIBUTES + TR] = 0x8B
+    cpu[LIMIT + TR] = 0xFFFF
+    cpu[LIMIT + LDTR] = 0xFFFF
+    cpu[IDTR_LIMIT] = 0x3FF
+    cpu[GDTR_LIMIT] = 0xFFFF
+    cpu[DR + 6] = 0xFFFF0FF0
+    cpu[DR + 7] = 0x400
+    cpu[APIC_BASE] = 0xFEE00900
+    cpu[SHADOW_AT] = -1
+    cpu[PENDING_INTERRUPT] = -1
+    return cpu
+
+
+def by_name(cpu: State) -> Any:
+    """The state as a numpy record: `by_name(cpu)["cr3"]`. Slow; for people, saving and tests."""
+    return cpu.view(DTYPE)[0]

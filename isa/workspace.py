@@ -1,0 +1,159 @@
+"""Everything derived that compiled code needs beside the architectural state: one int64 array.
+
+Scalars first, then the cost table and event counters, the software TLB, the jump cache, the block
+table, the operation records and one generation number per physical page. All of it can be dropped
+at any instruction boundary (`reset`) without changing what the guest does next.
+
+Sizes are powers of two so that compiled code masks every index.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Workspace = NDArray[np.int64]
+
+# --- scalars ---------------------------------------------------------------------------------
+LF_RESULT: Final = 0  # lazy flags: see isa.flags
+LF_CARRIES: Final = 1
+TROUBLE: Final = 2  # 0 none; FAULT or EXIT: set by whatever could not complete
+FAULT_VECTOR: Final = 3
+FAULT_ERROR: Final = 4  # error code, or -1
+EXIT_REASON: Final = 5
+EXIT_A: Final = 6
+EXIT_B: Final = 7
+EXIT_C: Final = 8
+EXIT_D: Final = 9
+NEXT_EIP: Final = 10  # EIP after the instruction being executed by a cold function
+LIMIT_TOTAL: Final = 11  # run() was asked for this many instructions
+BUDGET: Final = 12  # instructions left when the current block ends (spilled before cold calls)
+COUNTED: Final = 13  # instructions of this run() already added to `retired`
+MODE: Final = 14  # what decoding depends on, see isa.modes
+TLB_BASE: Final = 15  # tag of the current TLB generation
+TLB_HALF: Final = 16  # index of the TLB half in use: 0 supervisor, TLB_ENTRIES user
+JUMP_BASE: Final = 17  # tag of the current jump-cache generation
+FLAT_LAST_PAGE: Final = 18  # last linear page reachable through flat DS, ES and SS
+OPS_NEXT: Final = 19  # first free operation record
+EPOCH: Final = 20  # generation of the whole block table
+RAM_BYTES: Final = 21
+WINDOW: Final = 22  # 1: leave run() as soon as an interrupt can be delivered
+RESYNC: Final = 23  # 1: decoded code changed under the running block
+RUN_PAGE: Final = 24  # physical page of the running block
+REPLAY_COUNT: Final = 25  # device reads of this instruction already answered
+REPLAY_NEXT: Final = 26
+POSTED_COUNT: Final = 27  # device writes of this instruction, for the owner to carry out
+DELIVERING: Final = 28  # vector being delivered, -1 outside delivery
+TLB_MISSES: Final = 29
+LEFT: Final = 30  # instructions from the current one to the end of its block, itself included
+STEP_COUNT: Final = 31
+RECORD: Final = 32  # operation record of the instruction being executed
+CPU_MODEL: Final = 33
+LINEAR: Final = 34
+FETCH_LENGTH: Final = 35  # bytes of the instruction that is being decoded, so far
+RESERVED_SCALARS: Final = 64
+
+REPLAY: Final = 64  # 8 x (physical address, bytes, value)
+REPLAY_ENTRIES: Final = 8
+POSTED: Final = 96  # 8 x (physical address, bytes, value)
+POSTED_ENTRIES: Final = 8
+
+# --- events: what is counted and charged -----------------------------------------------------
+EVENT_INSTRUCTION: Final = 0
+EVENT_TLB_REFILL: Final = 1  # one page walk
+EVENT_DELIVERY: Final = 2  # exception or software interrupt through the IDT
+EVENT_INTERRUPT: Final = 3  # external interrupt through the IDT
+EVENT_IRET: Final = 4
+EVENT_PORT: Final = 5  # one port access carried out
+EVENT_MEMORY_IO: Final = 6  # one device-memory access carried out
+EVENT_CR_WRITE: Final = 7
+EVENT_SEGMENT_LOAD: Final = 8
+EVENT_FAR_TRANSFER: Final = 9
+EVENT_INVLPG: Final = 10
+EVENT_TABLE_LOAD: Final = 11  # LGDT LIDT LLDT LTR
+EVENT_STRING_STEP: Final = 12  # one iteration of a repeated string instruction after the first
+EVENT_TRAPDOOR: Final = 13
+EVENT_NAMES: Final = (
+    "instruction",
+    "tlb_refill",
+    "delivery",
+    "interrupt",
+    "iret",
+    "port",
+    "memory_io",
+    "cr_write",
+    "segment_load",
+    "far_transfer",
+    "invlpg",
+    "table_load",
+    "string_step",
+    "trapdoor",
+)
+EVENTS: Final = 16
+COST: Final = 128  # EVENTS words: modelled cycles of one event
+COUNT: Final = 144  # 4 x EVENTS words: events counted by privilege level, [cpl * EVENTS + event]
+
+# --- tables ----------------------------------------------------------------------------------
+TLB: Final = 1024
+TLB_ENTRIES: Final = 512  # for each half: supervisor, user
+TLB_MASK: Final = TLB_ENTRIES - 1
+TLB_WORDS: Final = 8
+# words of an entry
+TLB_READ: Final = 0  # tag if plain loads may go straight to RAM, else -1
+TLB_WRITE: Final = 1
+TLB_EXEC: Final = 2  # tag if code may be fetched
+TLB_ADDEND: Final = 3  # RAM index = linear address + addend
+TLB_TAG: Final = 4  # tag if a translation is cached at all
+TLB_FRAME: Final = 5  # physical address of the page
+TLB_RIGHTS: Final = 6  # bit 0 writable at this privilege, bit 1 dirty already set
+TLB_GENERATION: Final = 1 << 24  # tag = generation * this + linear page number (21 bits used)
+
+JUMP: Final = TLB + 2 * TLB_ENTRIES * TLB_WORDS
+JUMP_ENTRIES: Final = 4096
+JUMP_MASK: Final = JUMP_ENTRIES - 1  # words: tag, record
+JUMP_GENERATION: Final = 1 << 36  # tag = generation | mode << 32 | eip
+
+BLOCK: Final = JUMP + 2 * JUMP_ENTRIES
+BLOCK_ENTRIES: Final = 16384
+BLOCK_MASK: Final = BLOCK_ENTRIES - 1
+BLOCK_WORDS: Final = 4  # key (physical address | mode << 32), record, page generation, epoch
+
+OPS: Final = BLOCK + BLOCK_ENTRIES * BLOCK_WORDS
+OPS_RECORDS: Final = 65536
+OPS_MASK: Final = OPS_RECORDS - 1
+OPS_WORDS: Final = 4
+SCRATCH_RECORDS: Final = 128  # records 0 .. 127: blocks that are executed once and not kept
+
+PAGE_GENERATION: Final = OPS + OPS_RECORDS * OPS_WORDS  # one word per physical page
+
+FAULT: Final = 1
+EXIT: Final = 2
+
+# `marks`: one byte per RAM byte (1 = decoded code), then one byte per page.
+PAGE_HAS_CODE: Final = 1
+
+# `ram` is longer than the guest's memory: the fetch buffer for instructions that cross a page.
+FETCH_BUFFER_BYTES: Final = 64
+RAM_MAX_BYTES: Final = 1 << 31
+
+
+def new_workspace(ram_bytes: int) -> Workspace:
+    """A zeroed workspace for a machine with `ram_bytes` of memory (a multiple of 4096)."""
+    if ram_bytes % 4096 or not 0x100000 <= ram_bytes <= RAM_MAX_BYTES:
+        raise ValueError("RAM must be a multiple of 4096 bytes, from 1 MiB to 2 GiB")
+    core: Workspace = np.zeros(PAGE_GENERATION + (ram_bytes >> 12), np.int64)
+    core[RAM_BYTES] = ram_bytes
+    reset(core)
+    return core
+
+
+def reset(core: Workspace) -> None:
+    """Drop everything that can be derived again: TLB, jump cache, blocks, operation records."""
+    core[TLB_BASE] = TLB_GENERATION
+    core[TLB : TLB + 2 * TLB_ENTRIES * TLB_WORDS] = -1
+    core[JUMP_BASE] = JUMP_GENERATION
+    core[JUMP:BLOCK] = -1
+    core[BLOCK:OPS] = -1
+    core[OPS_NEXT] = SCRATCH_RECORDS
+    core[DELIVERING] = -1
+    core[FAULT_VECTOR] = -1
