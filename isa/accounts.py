@@ -35,10 +35,26 @@ def charge(cpu: State, core: Workspace, event: int, times: int) -> None:
 def settle(cpu: State, core: Workspace) -> None:
     """Book the instructions retired since the last settlement on the current privilege level.
 
-    Called before the privilege level changes, before time is read, and when run() ends. Uses BUDGET
-    and LEFT as the interpreter spilled them: the instruction being executed is not yet retired.
+    Called before a fault or interrupt changes the privilege level, before time is read, and when
+    run() ends. Uses BUDGET and LEFT as the interpreter spilled them: the instruction being executed
+    is not yet retired.
     """
-    retired = core[LIMIT_TOTAL] - core[BUDGET] - core[LEFT] - core[COUNTED]
+    book(cpu, core, core[LIMIT_TOTAL] - core[BUDGET] - core[LEFT])
+
+
+@jit
+def settle_completed(cpu: State, core: Workspace) -> None:
+    """As `settle`, with the instruction being executed: it retires at the level it started at.
+
+    Called by an instruction that changes the privilege level, once nothing can fault any more.
+    """
+    book(cpu, core, core[LIMIT_TOTAL] - core[BUDGET] - core[LEFT] + 1)
+
+
+@jit
+def book(cpu: State, core: Workspace, total: int) -> None:
+    """Book up to `total` retired instructions of this run() on the current privilege level."""
+    retired = total - core[COUNTED]
     core[COUNTED] += retired
     cpu[RETIRED + (cpu[CPL] & 3)] += retired
     charge(cpu, core, EVENT_INSTRUCTION, retired)

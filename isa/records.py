@@ -80,3 +80,9 @@ def repeat_of(head: int) -> int:
 @jit
 def form_of(head: int) -> int:
     return head >> FORM_SHIFT & 0xFFF
+
+
+# Status of a cold function.
+DONE: Final = 0  # go on with the next record
+TRANSFER: Final = 1  # completed; continue at cpu[EIP] through a new look-up
+TROUBLED: Final = 2  # not completed, or completed with an exit: see TROUBLE in isa.workspace
