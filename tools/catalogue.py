@@ -1,0 +1,114 @@
+"""The guests that come with the project, as `guests/catalogue.toml` describes them.
+
+Finds a guest by its name or its folder and says what is promised about it: how it boots, what it
+prints, how it ends, how long it may take. Does not assemble or load anything.
+"""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from isa.errors import TrapgateError
+
+CATALOGUE: Final = "catalogue.toml"
+_FOLDER: Final = "guests"
+
+
+class Guest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One entry of the catalogue.
+
+    Attributes:
+        name: what the guest is called; also the name of its folder, unless `source` says otherwise.
+        source: the assembly source, relative to the `guests` folder.
+        summary: one line on what it shows.
+        protocol: boot protocol, as for `tools.loader.load`.
+        ram_mib: memory it needs.
+        budget: instructions after which something is wrong.
+        exit_code: exit status it ends with, None where it does not use the exit port.
+        stop: the reason of its stop.
+        console: the expected console, or None where `console_file` holds it.
+        console_file: file with the expected console, relative to the `guests` folder.
+        time_dependent: True where the order of its output depends on the clock's speed.
+        result_memory: (first address, bytes) whose contents are the guest's result.
+    """
+
+    name: str
+    source: str
+    summary: str = ""
+    protocol: str = "auto"
+    ram_mib: int = 16
+    budget: int = 100_000_000
+    exit_code: int | None = None
+    stop: str = "exit"
+    console: str | None = None
+    console_file: str | None = None
+    time_dependent: bool = False
+    result_memory: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def source_path(self) -> Path:
+        """Where the source is."""
+        return folder() / self.source
+
+    @property
+    def display_path(self) -> str:
+        """The source as it is called in messages, whatever the current folder."""
+        return f"{_FOLDER}/{self.source}"
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    guest: tuple[Guest, ...] = ()
+
+
+def folder() -> Path:
+    """The folder the guests live in: in the repository, or as installed."""
+    return Path(str(resources.files(_FOLDER)))
+
+
+@cache
+def guests() -> dict[str, Guest]:
+    """All guests by name."""
+    path = folder() / CATALOGUE
+    try:
+        entries = msgspec.toml.decode(path.read_bytes(), type=_File).guest
+    except OSError as error:
+        raise TrapgateError(f"{_FOLDER}/{CATALOGUE}: cannot be read: {error.strerror}") from None
+    except msgspec.MsgspecError as error:
+        raise TrapgateError(f"{_FOLDER}/{CATALOGUE}: {error}") from None
+    return {guest.name: guest for guest in entries}
+
+
+def find(path: str | Path) -> Guest | None:
+    """The guest that a name, a folder or a source file of the catalogue stands for.
+
+    A file or folder that exists where the user says is meant first; `minikernel` and
+    `guests/minikernel` mean the catalogue's guest from wherever the command is started.
+    """
+    given = Path(path)
+    if given.exists():
+        place = given.resolve()
+        for guest in guests().values():
+            source = guest.source_path.resolve()
+            if place == source or (place.is_dir() and _is_home(place, guest)):
+                return guest
+        return None
+    parts = given.parts
+    name = parts[1] if len(parts) == 2 and parts[0] == _FOLDER else str(path)
+    return guests().get(name)
+
+
+def _is_home(place: Path, guest: Guest) -> bool:
+    return place == (folder() / guest.name).resolve()
+
+
+def hint(path: str | Path) -> str:
+    """What to add to "no such guest": a near miss, or the names there are."""
+    names = list(guests())
+    near = difflib.get_close_matches(Path(path).name, names, n=1)
+    return f" (did you mean {near[0]}?)" if near else f" (guests: {', '.join(names)})"

@@ -1,0 +1,76 @@
+"""The trapgate command: finds the verb, runs it, turns errors into one line and a status.
+
+One file per verb, imported only when that verb is used, so that `--help` and the verbs that run no
+guest start in a fraction of a second. Exit statuses are listed in `tools.status`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from cyclopts import App, CycloptsError
+
+from isa.errors import TrapgateError
+from tools import status
+
+# Verb, one-line description. `tools/VERB.py` holds an `App` of that name with details and examples.
+VERBS: Final[tuple[tuple[str, str], ...]] = (
+    ("run", "Run a guest under one technique; its console is standard output."),
+    ("compare", "Run a guest under several techniques and compare results and costs."),
+    ("asm", "Assemble a source file (NASM syntax)."),
+    ("disasm", "Disassemble a file or bytes given in hexadecimal."),
+    ("version", "Show the versions of trapgate and of what it runs on."),
+)
+
+
+def build_app() -> App:
+    """The command-line interface, with every verb registered by name only."""
+    app = App(
+        name="trapgate",
+        help="A small x86 machine, several ways to virtualize it, and what each of them costs.",
+        help_epilogue="Start here:  trapgate compare guests/minikernel",
+        help_format="plaintext",
+        version=_version,
+        # The exit status and the wording of errors are ours, below.
+        result_action="return_value",
+        print_error=False,
+        exit_on_error=False,
+        help_on_error=False,
+        suppress_keyboard_interrupt=False,
+    )
+    for verb, summary in VERBS:
+        app.command(f"tools.{verb}:app", name=verb, help=summary)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    try:
+        result = build_app()(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()
+    except (CycloptsError, TrapgateError) as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        return _refuse("interrupted", status.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has left (`| head`). Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return status.BROKEN_PIPE
+    except OSError as error:
+        return _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    return result if isinstance(result, int) else status.SUCCESS
+
+
+def _version() -> str:
+    from tools.version import installed_version
+
+    return f"trapgate {installed_version('trapgate')}"
+
+
+def _refuse(message: str, code: int = status.USAGE) -> int:
+    line = " ".join(message.split())
+    print(f"trapgate: error: {line}", file=sys.stderr)
+    return code
