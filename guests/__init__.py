@@ -1,1 +1,0 @@
-"""The programs that run inside: assembly sources and their catalogue. No Python."""
