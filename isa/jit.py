@@ -81,6 +81,15 @@ def jit(function: F) -> F:
         return numba.njit(**options)(function)  # type: ignore[no-any-return]
 
 
+def inline(function: F) -> F:
+    """Like `jit`, for the few small helpers that must be merged into the interpreter's loop."""
+    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
+    try:
+        return numba.njit(_nrt=False, forceinline=True, **options)(function)  # type: ignore[no-any-return]
+    except (KeyError, TypeError):
+        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+
+
 def _load(bits: int) -> Any:
     def typed(_context: Any, array: Any, index: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -109,9 +118,15 @@ def _store(bits: int) -> Any:
 
 
 if ENABLED:
-    _load16, _load32, _load64 = _load(16), _load(32), _load(64)
-    _store16, _store32, _store64 = _store(16), _store(32), _store(64)
+    _load8, _load16, _load32, _load64 = _load(8), _load(16), _load(32), _load(64)
+    _store8, _store16, _store32, _store64 = _store(8), _store(16), _store(32), _store(64)
 else:
+
+    def _load8(array: Any, index: int) -> int:
+        return int(array[index])
+
+    def _store8(array: Any, index: int, value: int) -> None:
+        array[index] = value & 0xFF
 
     def _load16(array: Any, index: int) -> int:
         return int(array[index]) | int(array[index + 1]) << 8
@@ -134,7 +149,23 @@ else:
         array[index : index + 8] = np.frombuffer(data, np.uint8)
 
 
-@jit
+@inline
+def load8(array: Any, index: int) -> int:
+    """8-bit load. The caller has checked the index."""
+    if CHECKED and (index < 0 or index + 1 > array.size):
+        raise IndexError("load8 outside its array")
+    return _load8(array, index)  # type: ignore[no-any-return]
+
+
+@inline
+def store8(array: Any, index: int, value: int) -> None:
+    """8-bit store. The caller has checked the index."""
+    if CHECKED and (index < 0 or index + 1 > array.size):
+        raise IndexError("store8 outside its array")
+    _store8(array, index, value)
+
+
+@inline
 def load16(array: Any, index: int) -> int:
     """Little-endian 16-bit load at any alignment. The caller has checked the index."""
     if CHECKED and (index < 0 or index + 2 > array.size):
@@ -142,7 +173,7 @@ def load16(array: Any, index: int) -> int:
     return _load16(array, index)  # type: ignore[no-any-return]
 
 
-@jit
+@inline
 def load32(array: Any, index: int) -> int:
     """Little-endian 32-bit load at any alignment. The caller has checked the index."""
     if CHECKED and (index < 0 or index + 4 > array.size):
@@ -150,7 +181,7 @@ def load32(array: Any, index: int) -> int:
     return _load32(array, index)  # type: ignore[no-any-return]
 
 
-@jit
+@inline
 def store16(array: Any, index: int, value: int) -> None:
     """Little-endian 16-bit store at any alignment. The caller has checked the index."""
     if CHECKED and (index < 0 or index + 2 > array.size):
@@ -158,7 +189,7 @@ def store16(array: Any, index: int, value: int) -> None:
     _store16(array, index, value)
 
 
-@jit
+@inline
 def store32(array: Any, index: int, value: int) -> None:
     """Little-endian 32-bit store at any alignment. The caller has checked the index."""
     if CHECKED and (index < 0 or index + 4 > array.size):

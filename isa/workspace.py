@@ -111,7 +111,7 @@ TLB_GENERATION: Final = 1 << 24  # tag = generation * this + linear page number 
 JUMP: Final = TLB + 2 * TLB_ENTRIES * TLB_WORDS
 JUMP_ENTRIES: Final = 4096
 JUMP_MASK: Final = JUMP_ENTRIES - 1  # words: tag, record
-JUMP_GENERATION: Final = 1 << 36  # tag = generation | mode << 32 | eip
+JUMP_GENERATION: Final = 1 << 37  # tag = generation | mode << 32 | eip
 
 BLOCK: Final = JUMP + 2 * JUMP_ENTRIES
 BLOCK_ENTRIES: Final = 16384
