@@ -93,6 +93,8 @@ def find(path: str | Path) -> Guest | None:
     given = Path(path)
     if given.exists():
         place = given.resolve()
+        if not place.is_relative_to(folder().resolve()):
+            return None
         for guest in guests().values():
             source = guest.source_path.resolve()
             if place == source or (place.is_dir() and _is_home(place, guest)):

@@ -85,6 +85,12 @@ def load(
     return _load_flat(content, ram_bytes)
 
 
+def ram_of(path: str | Path) -> int:
+    """The memory a guest of the catalogue asks for, or what is usual for anything else."""
+    guest = catalogue.find(path)
+    return RAM_BYTES if guest is None else guest.ram_mib << 20
+
+
 def check_ram(ram_bytes: int) -> None:
     """Refuse memory sizes the machine cannot have."""
     if ram_bytes % _PAGE_BYTES or not 1 << 20 <= ram_bytes <= MOST_RAM_BYTES:

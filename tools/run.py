@@ -1,0 +1,108 @@
+"""The verb `run`: one guest under one technique, its console on standard output."""
+
+from __future__ import annotations
+
+import json as json_text
+import sys
+from typing import Annotated, Final
+
+from cyclopts import App, Parameter
+
+from isa.errors import TrapgateError
+from tools import status
+from tools.arguments import Address, Count, Size
+from tools.loader import Protocol, load, ram_of
+
+EPILOGUE: Final = f"""\
+Examples:
+  trapgate run guests/hello
+  trapgate run guests/minikernel --technique ring
+  trapgate run kernel.elf -m 64M -append "console=com1" --budget 50M
+  trapgate run boot.bin --protocol flat --address 0x100000 --state
+  trapgate run guests/minikernel --until "task 1" --json
+
+The guest's console (COM1, and port 0xE9) is standard output; why the run ended is said on standard
+error. Options are named as in QEMU where QEMU has them.
+
+{status.LISTING}"""
+
+app = App(name="run", help_epilogue=EPILOGUE)
+
+
+@app.default
+def run(
+    guest: Annotated[
+        str | None, Parameter(help="Guest name or folder, assembly source, or binary.")
+    ] = None,
+    /,
+    *,
+    kernel: Annotated[
+        str | None, Parameter(name=["--kernel", "-kernel"], help="The guest, as in QEMU.")
+    ] = None,
+    memory: Annotated[
+        Size | None,
+        Parameter(name=["--memory", "-m"], help="Memory: 64M, 2048K (default: as the guest asks)."),
+    ] = None,
+    append: Annotated[
+        str, Parameter(name=["--append", "-append"], help="Command line of a multiboot kernel.")
+    ] = "",
+    technique: Annotated[
+        str, Parameter(name=["--technique", "-t"], help="What runs the guest: bare, ring.")
+    ] = "bare",
+    protocol: Annotated[Protocol, Parameter(help="How the guest expects to be started.")] = "auto",
+    address: Annotated[
+        Address | None, Parameter(help="Where a flat binary is loaded (default: 1 MiB).")
+    ] = None,
+    budget: Annotated[
+        Count | None, Parameter(help="Stop after that many guest instructions: 2000000, 2M.")
+    ] = None,
+    timeout: Annotated[float | None, Parameter(help="Stop after that many seconds.")] = None,
+    until: Annotated[
+        str | None, Parameter(help="Stop when this text appears on the console.")
+    ] = None,
+    state: Annotated[
+        bool, Parameter(negative="", help="Show registers and code where the guest stopped.")
+    ] = False,
+    quiet: Annotated[
+        bool, Parameter(name=["--quiet", "-q"], negative="", help="Do not say why it stopped.")
+    ] = False,
+    json: Annotated[
+        bool, Parameter(negative="", help="Print a JSON report, the console included.")
+    ] = False,
+) -> int:
+    """Run one guest."""
+    path = kernel if guest is None else guest
+    if path is None or (guest is not None and kernel is not None):
+        raise TrapgateError("run needs one guest, such as guests/hello")
+    if timeout is not None and timeout <= 0:
+        raise TrapgateError("--timeout must be more than 0 seconds")
+    ram_bytes = ram_of(path) if memory is None else memory
+    image = load(path, protocol=protocol, address=address, command_line=append, ram_bytes=ram_bytes)
+
+    from tools import report
+    from tools.driver import Limits, drive
+    from tools.techniques import start
+
+    machine = start(technique, image, ram_bytes)
+    limits = Limits(budget, timeout, until.encode() if until else None)
+    ending = drive(machine, limits, _discard if json else _write_console)
+    if json:
+        print(json_text.dumps(report.run_record(image, technique, machine, ending), indent=2))
+    else:
+        if not quiet:
+            report.show_ending(image, machine, ending)
+        if state:
+            report.show_state(image, machine)
+    if ending.reason == "until":
+        return status.SUCCESS
+    return status.of_stop(ending.reason, machine.exit_code)
+
+
+def _write_console(data: bytes) -> None:
+    if data:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def _discard(data: bytes) -> None:
+    """The console goes into the report instead."""
