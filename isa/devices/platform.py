@@ -1,0 +1,176 @@
+"""The platform: the devices of a PC at their addresses, on one bus and one event clock.
+
+One object per bare machine or VM; nothing here is shared. The platform knows no processor: whoever
+runs one advances `clock` to the instructions retired, calls `clock.run_due()`, passes port
+accesses to `bus`, and asks `interrupt_pending` and `acknowledge_interrupt`. RAM is not here
+either: `read_memory` lends a view of it, for the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from isa.devices.bus import Bus
+from isa.devices.clock import ClockState, EventClock
+from isa.devices.cmos import Cmos
+from isa.devices.debug_console import DebugConsole
+from isa.devices.device import Device
+from isa.devices.exit_port import ExitPort
+from isa.devices.i8042 import KeyboardController
+from isa.devices.pic import InterruptController
+from isa.devices.pit import Pit
+from isa.devices.system_control import SystemControlA, SystemControlB
+from isa.devices.uart import Uart
+from isa.devices.vga import VgaText
+
+TIMER_IRQ, KEYBOARD_IRQ, COM1_IRQ = 0, 1, 4
+
+
+class PlatformState(msgspec.Struct):
+    """A platform as it is saved: the clock, what was said, and each device's state by name."""
+
+    clock: ClockState
+    console_output: bytes
+    reset_requested: bool
+    devices: dict[str, bytes]
+    """Device name → its state structure in MessagePack."""
+
+
+class Platform:
+    """Clock, bus and devices of one machine."""
+
+    def __init__(
+        self,
+        read_memory: Callable[[int, int], bytes],
+        ram_bytes: int,
+        console: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """Build the machine's devices.
+
+        Args:
+            read_memory: gpa, size → bytes of RAM.
+            ram_bytes: size of RAM, for CMOS.
+            console: called with every byte for COM1 and port 0xE9 as it is written.
+        """
+        self._console = console
+        self._devices: dict[str, Device[Any]] = {}
+        self.console_output = bytearray()
+        self.reset_requested = False
+        self.clock = EventClock()
+        self.bus = Bus()
+        self.pic = InterruptController()
+        self.pit = Pit(self.clock, self.irq_line(TIMER_IRQ))
+        self.uart = Uart(self.clock, self.irq_line(COM1_IRQ), self._write_console)
+        self.vga = VgaText(read_memory)
+        self.exit = ExitPort()
+        self.keyboard = KeyboardController(self.irq_line(KEYBOARD_IRQ), self._request_reset)
+        self.cmos = Cmos(self.clock, ram_bytes)
+        self.debug_console = DebugConsole(self._write_console)
+        self.system_control_a = SystemControlA(self._request_reset)
+        self.system_control_b = SystemControlB(self.clock, self.pit)
+        self._map()
+
+    def _map(self) -> None:
+        """Put everything where a PC has it."""
+        claim = self.bus.claim_ports
+        claim(0x20, 0x21, self.pic.master)
+        claim(0xA0, 0xA1, self.pic.slave)
+        claim(0x4D0, 0x4D1, self.pic.edge_level)
+        claim(0x40, 0x43, self.pit)
+        claim(0x60, 0x60, self.keyboard)
+        claim(0x64, 0x64, self.keyboard, offset=4)
+        claim(0x61, 0x61, self.system_control_b)
+        claim(0x70, 0x71, self.cmos)
+        claim(0x92, 0x92, self.system_control_a)
+        claim(0xE9, 0xE9, self.debug_console)
+        claim(0xF4, 0xF7, self.exit)
+        claim(0x3C0, 0x3DF, self.vga)
+        claim(0x3F8, 0x3FF, self.uart)
+        self.attach("pic", self.pic)
+        self.attach("pit", self.pit)
+        self.attach("uart", self.uart)
+        self.attach("vga", self.vga)
+        self.attach("exit", self.exit)
+        self.attach("keyboard", self.keyboard)
+        self.attach("cmos", self.cmos)
+        self.attach("debug_console", self.debug_console)
+        self.attach("system_control_a", self.system_control_a)
+        self.attach("system_control_b", self.system_control_b)
+
+    def attach(self, name: str, device: Device[Any]) -> None:
+        """Let `reset`, `save` and `restore` include a device. Its addresses are claimed apart."""
+        if name in self._devices:
+            raise ValueError(f"the platform has a device {name!r} already")
+        self._devices[name] = device
+
+    def irq_line(self, irq: int) -> Callable[[bool], None]:
+        """Return the wire by which a device drives one interrupt request."""
+        return partial(self.pic.set_irq, irq)
+
+    @property
+    def exit_code(self) -> int | None:
+        """What the guest wrote to the exit port, as a process status; None while it runs."""
+        return self.exit.exit_code
+
+    @property
+    def a20_is_open(self) -> bool:
+        """Whether address line 20 is let through: one of its two switches suffices."""
+        return self.keyboard.opens_a20 or self.system_control_a.opens_a20
+
+    def interrupt_pending(self) -> bool:
+        """Whether INTR is asserted."""
+        return self.pic.pending
+
+    def acknowledge_interrupt(self) -> int:
+        """Run the interrupt acknowledge sequence; return the vector."""
+        return self.pic.acknowledge()
+
+    def reset(self) -> None:
+        """Pulse the reset line of every device. Time and the console's record go on."""
+        self.reset_requested = False
+        for device in self._devices.values():
+            device.reset()
+
+    def save(self) -> PlatformState:
+        """Return the whole state; the platform may go on."""
+        return PlatformState(
+            clock=self.clock.save(),
+            console_output=bytes(self.console_output),
+            reset_requested=self.reset_requested,
+            devices={
+                name: msgspec.msgpack.encode(device.save())
+                for name, device in self._devices.items()
+            },
+        )
+
+    def restore(self, state: PlatformState) -> None:
+        """Take over a saved state; refuse it whole, with ValueError, if it does not fit.
+
+        The console callback hears nothing of what was said before.
+        """
+        if state.devices.keys() != self._devices.keys():
+            odd = sorted(state.devices.keys() ^ self._devices.keys())
+            raise ValueError(f"saved state and platform differ in devices: {', '.join(odd)}")
+        states: dict[str, msgspec.Struct] = {}
+        for name, device in self._devices.items():
+            try:
+                states[name] = msgspec.msgpack.decode(state.devices[name], type=device.state_type)
+            except msgspec.DecodeError as error:
+                raise ValueError(f"saved state of device {name!r}: {error}") from error
+        self.clock.restore(state.clock)
+        self.console_output = bytearray(state.console_output)
+        self.reset_requested = state.reset_requested
+        for name, device in self._devices.items():
+            device.restore(states[name])
+
+    def _write_console(self, written: bytes) -> None:
+        self.console_output += written
+        if self._console is not None:
+            self._console(written)
+
+    def _request_reset(self) -> None:
+        self.reset_requested = True
