@@ -1,0 +1,1 @@
+"""The programs that run inside: assembly sources and their catalogue. No Python."""
