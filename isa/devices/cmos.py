@@ -10,6 +10,7 @@ Source: Motorola MC146818A datasheet; IBM PC/AT Technical Reference, "Real-Time 
 from __future__ import annotations
 
 import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -36,11 +37,14 @@ CALENDAR = (0x00, 0x02, 0x04, 0x06, 0x07, 0x08, 0x09, CENTURY)
 READ_ONLY = (*CALENDAR, STATUS_C, STATUS_D)
 
 
+Memory = Annotated[bytearray, msgspec.Meta(min_length=CMOS_BYTES, max_length=CMOS_BYTES)]
+
+
 class CmosState(msgspec.Struct):
     """State of the chip: the calendar's bytes in it are not used."""
 
     index: Byte = 0
-    memory: bytearray = msgspec.field(default_factory=lambda: bytearray(CMOS_BYTES))
+    memory: Memory = msgspec.field(default_factory=lambda: bytearray(CMOS_BYTES))
 
 
 def memory_size_bytes(ram_bytes: int) -> dict[int, int]:

@@ -12,6 +12,7 @@ Controller".
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
@@ -44,7 +45,9 @@ def _power_on_ram() -> bytearray:
 class KeyboardState(msgspec.Struct):
     """State of the controller and its keyboard."""
 
-    ram: bytearray = msgspec.field(default_factory=_power_on_ram)
+    ram: Annotated[bytearray, msgspec.Meta(min_length=RAM_BYTES, max_length=RAM_BYTES)] = (
+        msgspec.field(default_factory=_power_on_ram)
+    )
     """Internal RAM; byte 0 is the command byte."""
     output_port: Byte = 0xFF
     answers: bytearray = msgspec.field(default_factory=bytearray)

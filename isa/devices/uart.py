@@ -16,7 +16,7 @@ Parallel Adapter" (OUT2).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -50,7 +50,9 @@ class UartState(msgspec.Struct):
     divisor: Word = 12
     has_fifos: bool = False
     trigger: Literal[1, 4, 8, 14] = 1
-    received: bytearray = msgspec.field(default_factory=bytearray)
+    received: Annotated[bytearray, msgspec.Meta(max_length=FIFO_BYTES)] = msgspec.field(
+        default_factory=bytearray
+    )
     """Receiver buffer or FIFO, oldest byte first."""
     waiting: bytearray = msgspec.field(default_factory=bytearray)
     """Bytes that the other end still holds back."""

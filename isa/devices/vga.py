@@ -52,6 +52,8 @@ CRTC_CURSOR_HIGH, CRTC_CURSOR_LOW = 0x0E, 0x0F
 CURSOR_OFF = 0x20
 STATUS_BLANK = 0x09
 """Display disabled and vertical retrace."""
+REGISTERS = 32
+"""Registers in each file, as many as its largest index needs."""
 DAC_BYTES = 768
 DAC_BITS = 0x3F
 
@@ -69,16 +71,20 @@ class Cell(NamedTuple):
     attribute: int
 
 
+Registers = Annotated[bytearray, msgspec.Meta(min_length=REGISTERS, max_length=REGISTERS)]
+Palette = Annotated[bytearray, msgspec.Meta(min_length=DAC_BYTES, max_length=DAC_BYTES)]
+
+
 class RegisterFile(msgspec.Struct):
     """Registers behind an index port and a data port."""
 
     index: Byte = 0
-    registers: bytearray = msgspec.field(default_factory=lambda: bytearray(32))
+    registers: Registers = msgspec.field(default_factory=lambda: bytearray(REGISTERS))
 
     @property
     def selected(self) -> int:
         """Number of the register that the data port shows."""
-        return self.index % len(self.registers)
+        return self.index % REGISTERS
 
 
 class VgaState(msgspec.Struct):
@@ -92,7 +98,7 @@ class VgaState(msgspec.Struct):
     """The flip-flop of port 0x3C0."""
     miscellaneous: Byte = 0x67
     pel_mask: Byte = 0xFF
-    dac: bytearray = msgspec.field(default_factory=lambda: bytearray(DAC_BYTES))
+    dac: Palette = msgspec.field(default_factory=lambda: bytearray(DAC_BYTES))
     dac_position: Annotated[int, msgspec.Meta(ge=0, lt=DAC_BYTES)] = 0
     dac_is_read: bool = False
     is_blank: bool = False
