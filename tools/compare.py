@@ -1,0 +1,101 @@
+"""The verb `compare`: one guest under several techniques, results and costs side by side."""
+
+from __future__ import annotations
+
+import json as json_text
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import App, Parameter
+
+from isa.errors import TrapgateError
+from tools import catalogue, status
+from tools.arguments import Address, Count, Size
+from tools.loader import Protocol, load, ram_of
+
+if TYPE_CHECKING:
+    from hypervisor.comparison import Comparison
+    from isa.boot import BootImage
+
+EPILOGUE: Final = f"""\
+Examples:
+  trapgate compare guests/minikernel
+  trapgate compare guests/minikernel --techniques bare,ring --json
+  trapgate compare kernel.elf -m 64M --budget 20M
+
+Equal means: the same console, the same exit code and the same result memory under every technique.
+Where they differ, the first instruction that made a difference is shown with both states.
+
+Cycles are those of the model and repeat exactly; host seconds say how long the simulation took.
+
+Exit status:
+  {status.SUCCESS}           equal
+  {status.NOT_EQUAL}           not equal
+  {status.USAGE}           usage error: wrong option, missing or damaged file
+  {status.INTERRUPTED}         interrupted (Ctrl-C)"""
+
+# Guests outside the catalogue announce no budget; this many instructions take a few seconds.
+DEFAULT_BUDGET: Final = 200_000_000
+
+app = App(name="compare", help_epilogue=EPILOGUE)
+
+
+@app.default
+def compare(
+    guest: Annotated[str, Parameter(help="Guest name or folder, assembly source, or binary.")],
+    /,
+    *,
+    techniques: Annotated[
+        str | None,
+        Parameter(name=["--techniques", "-t"], help="Comma-separated; all available by default."),
+    ] = None,
+    memory: Annotated[
+        Size | None,
+        Parameter(name=["--memory", "-m"], help="Memory: 64M, 2048K (default: as the guest asks)."),
+    ] = None,
+    append: Annotated[
+        str, Parameter(name=["--append", "-append"], help="Command line of a multiboot kernel.")
+    ] = "",
+    protocol: Annotated[Protocol, Parameter(help="How the guest expects to be started.")] = "auto",
+    address: Annotated[
+        Address | None, Parameter(help="Where a flat binary is loaded (default: 1 MiB).")
+    ] = None,
+    budget: Annotated[
+        Count | None,
+        Parameter(help="Stop each run after that many guest instructions: 2000000, 2M."),
+    ] = None,
+    json: Annotated[bool, Parameter(negative="", help="Print a JSON report.")] = False,
+) -> int:
+    """Run one guest under several techniques."""
+    ram_bytes = ram_of(guest) if memory is None else memory
+    image = load(
+        guest, protocol=protocol, address=address, command_line=append, ram_bytes=ram_bytes
+    )
+    entry = catalogue.find(guest)
+    if budget is None:
+        budget = DEFAULT_BUDGET if entry is None else entry.budget
+
+    from tools import report
+    from tools.progress import compilation, running
+    from tools.techniques import check_names, names
+
+    with compilation():
+        from hypervisor import comparison
+
+        wanted = names() if techniques is None else check_names(techniques.split(","))
+    if not wanted:
+        raise TrapgateError("--techniques names no technique")
+    with running() as progress:
+        outcome = comparison.compare(
+            image,
+            wanted,
+            ram_bytes=ram_bytes,
+            budget=budget,
+            result_memory=() if entry is None else entry.result_memory,
+            progress=progress,
+        )
+    record = report.comparison_record(image, outcome)
+    if json:
+        print(json_text.dumps(record, indent=2))
+    else:
+        report.comparison_tables(record, report.output_console())
+    return status.SUCCESS if outcome.equivalent else status.NOT_EQUAL

@@ -1,0 +1,150 @@
+"""What a run or a comparison says, as data for `--json` and as tables for people.
+
+The tables are made from the same records that `--json` prints, so the two cannot disagree. Numbers
+of the model (instructions, cycles, exits) repeat exactly; host seconds do not and stand apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tools.driver import Ending, Running, console_digest
+from tools.symbols import locate
+
+if TYPE_CHECKING:
+    from isa.boot import BootImage
+
+Record = dict[str, Any]
+
+# A table that is piped somewhere keeps its columns.
+_PIPED_WIDTH: Final = 100
+
+
+def output_console() -> Console:
+    """Standard output, for tables."""
+    console = Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    return console
+
+
+def technique_record(name: str, machine: Running, ending: Ending, image: BootImage) -> Record:
+    """What is known of one technique's run; the keys are a promise to scripts."""
+    return {
+        "name": name,
+        "exit_code": machine.exit_code,
+        "console_sha256": console_digest(machine.console),
+        "guest_instructions": machine.guest_instructions,
+        "cycles": machine.cycles,
+        "cycles_by_cause": dict(machine.ledger),
+        "exits": dict(machine.exits),
+        "host_seconds": round(ending.host_seconds, 6),
+        "stop": {
+            "reason": ending.reason,
+            "detail": ending.detail,
+            "eip": ending.eip,
+            "symbol": locate(ending.eip, image.symbols),
+            "instruction": ending.instruction,
+        },
+    }
+
+
+def run_record(image: BootImage, name: str, machine: Running, ending: Ending) -> Record:
+    """The report of `run --json`."""
+    return {
+        "guest": image.name,
+        "source": image.source,
+        **technique_record(name, machine, ending, image),
+        "console": machine.console.decode("utf-8", "replace"),
+    }
+
+
+def ending_line(record: Record) -> str:
+    """Reason, place and counts of a stop in one line."""
+    stop = record["stop"]
+    place = f"{stop['eip']:#010x}"
+    if stop["symbol"]:
+        place += f" <{stop['symbol']}>"
+    detail = f" ({stop['detail']})" if stop["detail"] else ""
+    instruction = f": {stop['instruction']}" if stop["instruction"] else ""
+    return (
+        f"{stop['reason']}{detail} at {place}{instruction}"
+        f" after {record['guest_instructions']:,} instructions,"
+        f" {record['cycles']:,} cycles, {record['host_seconds']:.2f} s"
+    )
+
+
+def comparison_tables(record: Record, console: Console) -> None:
+    """The report of `compare`: verdict, runs, exits by reason, cycles by cause."""
+    runs = record["techniques"]
+    console.print(_verdict(record))
+    console.print(_runs_table(runs))
+    if any(run["exits"] for run in runs):
+        console.print(_counts_table("exits by reason", "exits", runs))
+    console.print(_counts_table("cycles by cause", "cycles_by_cause", runs, total="cycles"))
+
+
+def _verdict(record: Record) -> Text:
+    names = " = ".join(run["name"] for run in record["techniques"])
+    if record["equivalent"]:
+        text = Text("equal", "bold green")
+        return text.append(
+            f": {record['guest']} under {names}: console, exit code and result memory agree", "none"
+        )
+    text = Text("NOT EQUAL", "bold red")
+    text.append(f": {record['guest']}: {'; '.join(record['differences'])}", "none")
+    return text
+
+
+def _runs_table(runs: Sequence[Record]) -> Table:
+    table = _table("technique", "stop", "exit code", "instructions", "cycles", "overhead", "host s")
+    base = runs[0]["cycles"]
+    for run in runs:
+        table.add_row(
+            run["name"],
+            run["stop"]["reason"],
+            "-" if run["exit_code"] is None else str(run["exit_code"]),
+            f"{run['guest_instructions']:,}",
+            f"{run['cycles']:,}",
+            f"{run['cycles'] / base:.2f} x" if base else "-",
+            f"{run['host_seconds']:.2f}",
+        )
+    return table
+
+
+def _counts_table(title: str, key: str, runs: Sequence[Record], total: str | None = None) -> Table:
+    """One row per name, one column per run; names in order of their greatest count."""
+    table = _table(title, *(run["name"] for run in runs))
+    names = {name for run in runs for name in run[key]}
+    for name in sorted(names, key=lambda name: (-max(run[key].get(name, 0) for run in runs), name)):
+        counts = [run[key].get(name, 0) for run in runs]
+        if any(counts):
+            table.add_row(
+                name, *(_share(count, run, total) for count, run in zip(counts, runs, strict=True))
+            )
+    sums = [sum(run[key].values()) for run in runs]
+    table.add_section()
+    table.add_row("total", *(_share(count, run, total) for count, run in zip(sums, runs, strict=True)))
+    return table
+
+
+def _share(count: int, run: Mapping[str, Any], total: str | None) -> str:
+    if not count:
+        return "-" if total is None else "-" + " " * 8
+    if total is None:
+        return f"{count:,}"
+    return f"{count:,} {100 * count / run[total]:6.1f} %"
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.add_column(first, no_wrap=True)
+    for header in others:
+        table.add_column(header, justify="right", no_wrap=True)
+    return table
