@@ -127,7 +127,8 @@ def encode(
         else:
             head += _constant_bytes(form, position, operand, address_bits)
     if relative_at is not None:
-        _fill_relative(head, form, operands, relative_at, address, operand_bits)
+        page = address & ~0xFFFF if bits == 16 else 0
+        _fill_relative(head, form, operands, relative_at, address, operand_bits, page)
     if len(head) > MAX_LENGTH:
         raise EncodingError(f"the instruction takes {len(head)} bytes, more than {MAX_LENGTH}")
     return bytes(head)
@@ -184,8 +185,8 @@ def _check_memory(form: Form, position: int, memory: Memory) -> None:
         raise _refuse(form, position, WRONG_KIND, "memory")
     if kind in kinds.MEMORY_OFFSET and (memory.base or memory.index):
         raise _refuse(form, position, WRONG_KIND, "memory at a register")
-    expected = FAR_OFFSET_BITS.get(kind, kinds.KIND_BITS[kind])
-    if memory.far != bool(form.flow and kind in FAR_OFFSET_BITS):
+    expected = FAR_OFFSET_BITS[kind] if form.far else kinds.KIND_BITS[kind]
+    if memory.far != form.far:
         raise _refuse(form, position, WRONG_KIND, f"{'far' if memory.far else 'near'} memory")
     if memory.bits and expected and memory.bits != expected:
         raise _refuse(form, position, WRONG_SIZE, f"memory of {memory.bits} bits")
@@ -390,14 +391,18 @@ def _fill_relative(
     position: int,
     address: int,
     operand_bits: int,
+    page: int,
 ) -> None:
-    """Write the displacement that ends `data`; it counts from the end of the instruction."""
+    """Write the displacement that ends `data`; it counts from the end of the instruction.
+
+    A 16-bit branch reaches the 64 KiB from `page` on, and wraps inside them.
+    """
     target = operands[position]
     assert isinstance(target, Target)
     width = RELATIVE_BYTES[form.kinds[position]]
     end = address + len(data)
-    if operand_bits == 16 and (target.address ^ address) >> 16:
-        rule = f"target {target.address:#x} is in another 64 KiB than a 16-bit branch reaches"
+    if operand_bits == 16 and (target.address ^ page) >> 16:
+        rule = f"target {target.address:#x} is outside the 64 KiB that a 16-bit branch reaches"
         raise EncodingError(rule, position)
     half = 1 << operand_bits - 1
     distance = (target.address - end + half) % (2 * half) - half
