@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
@@ -11,10 +11,6 @@ from isa.errors import TrapgateError
 from tools import catalogue, status
 from tools.arguments import Address, Count, Size
 from tools.loader import Protocol, load, ram_of
-
-if TYPE_CHECKING:
-    from hypervisor.comparison import Comparison
-    from isa.boot import BootImage
 
 EPILOGUE: Final = f"""\
 Examples:

@@ -6,6 +6,7 @@ of the model (instructions, cycles, exits) repeat exactly; host seconds do not a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,6 +81,12 @@ def ending_line(record: Record) -> str:
     )
 
 
+def show_ending(image: BootImage, name: str, machine: Running, ending: Ending) -> None:
+    """Say on standard error why the run ended."""
+    record = technique_record(name, machine, ending, image)
+    print(f"trapgate: {ending_line(record)}", file=sys.stderr)
+
+
 def comparison_tables(record: Record, console: Console) -> None:
     """The report of `compare`: verdict, runs, exits by reason, cycles by cause."""
     runs = record["techniques"]
@@ -130,7 +137,9 @@ def _counts_table(title: str, key: str, runs: Sequence[Record], total: str | Non
             )
     sums = [sum(run[key].values()) for run in runs]
     table.add_section()
-    table.add_row("total", *(_share(count, run, total) for count, run in zip(sums, runs, strict=True)))
+    table.add_row(
+        "total", *(_share(count, run, total) for count, run in zip(sums, runs, strict=True))
+    )
     return table
 
 

@@ -90,9 +90,11 @@ def run(
         print(json_text.dumps(report.run_record(image, technique, machine, ending), indent=2))
     else:
         if not quiet:
-            report.show_ending(image, machine, ending)
+            report.show_ending(image, technique, machine, ending)
         if state:
-            report.show_state(image, machine)
+            from tools.state_view import state_text
+
+            print(state_text(machine, image.symbols), file=sys.stderr)
     if ending.reason == "until":
         return status.SUCCESS
     return status.of_stop(ending.reason, machine.exit_code)

@@ -11,7 +11,7 @@ _NEAR_BYTES: Final = 0x10000
 
 
 def locate(address: int, symbols: Mapping[str, int] | None) -> str | None:
-    """`name` or `name+0x12` for the nearest symbol at or below the address, None if none is near."""
+    """`name` or `name+0x12` for the nearest symbol at or below an address, if one is near."""
     if not symbols:
         return None
     ordered = sorted((value, name) for name, value in symbols.items())
