@@ -142,10 +142,11 @@ else:
         array[index + 1] = value >> 8 & 0xFF
 
     def _store32(array: Any, index: int, value: int) -> None:
-        array[index : index + 4] = np.frombuffer((value & 0xFFFFFFFF).to_bytes(4, "little"), np.uint8)
+        data = int(value & 0xFFFFFFFF).to_bytes(4, "little")
+        array[index : index + 4] = np.frombuffer(data, np.uint8)
 
     def _store64(array: Any, index: int, value: int) -> None:
-        data = (value & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little")
+        data = (int(value) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little")
         array[index : index + 8] = np.frombuffer(data, np.uint8)
 
 

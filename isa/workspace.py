@@ -46,11 +46,13 @@ POSTED_COUNT: Final = 27  # device writes of this instruction, for the owner to 
 DELIVERING: Final = 28  # vector being delivered, -1 outside delivery
 TLB_MISSES: Final = 29
 LEFT: Final = 30  # instructions from the current one to the end of its block, itself included
-STEP_COUNT: Final = 31
-RECORD: Final = 32  # operation record of the instruction being executed
-CPU_MODEL: Final = 33
-LINEAR: Final = 34
-FETCH_LENGTH: Final = 35  # bytes of the instruction that is being decoded, so far
+STEPPING: Final = 31  # the instruction under way began with EFLAGS.TF set
+RECORD: Final = 32  # core index of the record of the instruction being executed
+LAST_TOTAL: Final = 33  # instructions retired at the last fault delivery
+FAULTS_IN_ROW: Final = 34  # faults delivered since an instruction retired
+LINEAR: Final = 35  # EIP to continue a repeated instruction at
+FRAME: Final = 48  # FRAME_WORDS words: a stack frame being built or read, see isa.stack
+FRAME_WORDS: Final = 16
 RESERVED_SCALARS: Final = 64
 
 REPLAY: Final = 64  # 8 x (physical address, bytes, value)
@@ -134,13 +136,13 @@ PAGE_HAS_CODE: Final = 1
 
 # `ram` is longer than the guest's memory: the fetch buffer for instructions that cross a page.
 FETCH_BUFFER_BYTES: Final = 64
-RAM_MAX_BYTES: Final = 1 << 31
+RAM_MAX_BYTES: Final = 1 << 30
 
 
 def new_workspace(ram_bytes: int) -> Workspace:
     """A zeroed workspace for a machine with `ram_bytes` of memory (a multiple of 4096)."""
     if ram_bytes % 4096 or not 0x100000 <= ram_bytes <= RAM_MAX_BYTES:
-        raise ValueError("RAM must be a multiple of 4096 bytes, from 1 MiB to 2 GiB")
+        raise ValueError("RAM must be a multiple of 4096 bytes, from 1 MiB to 1 GiB")
     core: Workspace = np.zeros(PAGE_GENERATION + (ram_bytes >> 12), np.int64)
     core[RAM_BYTES] = ram_bytes
     reset(core)
