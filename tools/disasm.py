@@ -74,11 +74,10 @@ def _records(part: Part, bits: int) -> list[dict[str, object]]:
 def _read(code: str, origin: int | None) -> tuple[list[Part], Mapping[str, int] | None]:
     """What to disassemble, and the names in it."""
     literal = _HEX.fullmatch(code.strip())
-    is_known = Path(code).exists() or catalogue.find(code) is not None
-    if literal is not None and not is_known:
+    if literal is not None and not Path(code).exists():
         data = bytes.fromhex(re.sub(r"0x|\\x|[\s,]", "", literal[0], flags=re.IGNORECASE))
         return [Part(origin or 0, data)], None
-    if not is_known:
+    if not Path(code).exists() and catalogue.find(code) is None:
         raise TrapgateError(f"{code}: no such file, and not bytes in hexadecimal")
     from tools.loader import read_content
 
