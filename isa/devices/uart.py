@@ -239,14 +239,15 @@ class Uart(Device[UartState]):
         self._timeout = None
         if state.has_fifos and state.received:
             self._timeout = self._clock.schedule(
-                self._clock.now + 4 * self._character_ticks(), self._on_timeout
+                self._clock.now + self._timeout_ticks(), self._on_timeout
             )
 
-    def _character_ticks(self) -> int:
+    def _timeout_ticks(self) -> int:
+        """Four characters of start, data, parity and stop bits, rounded up to a tick."""
         control = self.state.line_control
         bits = 1 + 5 + (control & 3) + bool(control & LCR_PARITY) + 1 + bool(control & LCR_STOP)
         # A divisor of 0 stops the baud generator of a real chip; 1 keeps time finite.
-        return -(-bits * 16 * max(self.state.divisor, 1) * TICKS_PER_SECOND // UART_HZ)
+        return -(-4 * bits * 16 * max(self.state.divisor, 1) * TICKS_PER_SECOND // UART_HZ)
 
     def _on_timeout(self) -> None:
         self.state.is_timed_out = True
