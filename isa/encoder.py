@@ -129,29 +129,37 @@ def encode(
     if relative_at is not None:
         page = address & ~0xFFFF if bits == 16 else 0
         _fill_relative(head, form, operands, relative_at, address, operand_bits, page)
-    if len(head) > MAX_LENGTH:
-        raise EncodingError(f"the instruction takes {len(head)} bytes, more than {MAX_LENGTH}")
     return bytes(head)
 
 
 def check_operands(form: Form, operands: Sequence[Operand]) -> None:
-    """Refuse operands of kinds or sizes that the form does not take."""
+    """Refuse operands of kinds or sizes that the form does not take; the worst one is named."""
     if len(operands) != len(form.kinds):
         count = len(form.kinds)
         rule = f"{form.mnemonic} takes {count} operand{'' if count == 1 else 's'} here"
         raise EncodingError(rule, None, WRONG_KIND)
+    refusals: list[EncodingError] = []
     for position, operand in enumerate(operands):
-        match operand:
-            case Register():
-                _check_register(form, position, operand)
-            case Memory():
-                _check_memory(form, position, operand)
-            case Immediate():
-                _check_immediate(form, position, operand)
-            case Target():
-                _check_target(form, position, operand)
-            case FarPointer():
-                _check_pointer(form, position, operand)
+        try:
+            _check_operand(form, position, operand)
+        except EncodingError as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise min(refusals, key=lambda refusal: refusal.nearness)
+
+
+def _check_operand(form: Form, position: int, operand: Operand) -> None:
+    match operand:
+        case Register():
+            _check_register(form, position, operand)
+        case Memory():
+            _check_memory(form, position, operand)
+        case Immediate():
+            _check_immediate(form, position, operand)
+        case Target():
+            _check_target(form, position, operand)
+        case FarPointer():
+            _check_pointer(form, position, operand)
 
 
 def _refuse(form: Form, position: int, nearness: int, found: str) -> EncodingError:

@@ -1,0 +1,194 @@
+"""Sample instructions made from the table: every form, with operands of every shape.
+
+Shared by the tests of the encoder and the decoder and by those that ask independent assemblers and
+disassemblers. The samples are the same in every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+from isa import operand_kinds as kinds
+from isa.encoder import FAR_OFFSET_BITS, KIND_FILES, POINTER_OFFSET_BITS, encode
+from isa.instruction import (
+    FarPointer,
+    Immediate,
+    Memory,
+    Operand,
+    Prefixes,
+    Register,
+    Target,
+)
+from isa.notation import Form, load_table
+from isa.opcode_map import CONTROL_REGISTERS, LOADABLE_SEGMENT_REGISTERS, SEGMENT_REGISTERS
+from isa.vocabulary import ACCESS_WRITE
+
+ADDRESS = 0x4000  # of every sample, so that branches have room on both sides
+SAMPLES = 8  # per form and code size
+STRIDE = 37  # prime to the number of address shapes: walks through all of them
+
+IMMEDIATES = {
+    kinds.K_IMM8: (0x12, 0x7F, 0x80, 0xFF),
+    kinds.K_IMM8S: (0x05, 0x7F, -0x80, -0x01),
+    kinds.K_IMM16: (0x1234, 0x0180, 0xFEDC, 0x8000),
+    kinds.K_IMM32: (0x12345678, 0x00000180, 0xFEDCBA98, 0x80000000),
+}
+DISTANCES = {
+    kinds.K_REL8: (0x00, 0x20, -0x20, 0x70),
+    kinds.K_REL16: (0x300, -0x300, 0x1000, -0x1000),
+    kinds.K_REL32: (0x300, -0x300, 0x12340, -0x2000),
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One instruction and its bytes, as our encoder writes them."""
+
+    form: Form
+    operands: tuple[Operand, ...]
+    prefixes: Prefixes
+    bits: int
+    data: bytes
+
+    def __str__(self) -> str:
+        return f"{self.form.name} {self.operands} in {self.bits}-bit code: {self.data.hex(' ')}"
+
+
+def addresses_32() -> tuple[Memory, ...]:
+    """Every base, index, scale and displacement width of 32-bit addressing."""
+    registers = [Register("r32", number) for number in range(8)]
+    indexes = [register for register in registers if register.name != "esp"]
+    shapes = [Memory(displacement=0x12345678), Memory(displacement=0xC0001000)]
+    for base, displacement in product(registers, (0, 0x12, -0x34, 0x1234, -0x12345)):
+        shapes.append(Memory(base=base, displacement=displacement))
+    for index, scale, displacement in product(indexes, (1, 2, 4, 8), (0x1234, -0x56789)):
+        if scale > 2:  # assemblers rewrite [index*2] and [index*1] with a base
+            shapes.append(Memory(index=index, scale=scale, displacement=displacement))
+    for base, index, scale in product(registers, indexes, (1, 2, 4, 8)):
+        for displacement in (0, 0x7F, -0x80, 0x80, -0x12345):
+            if not displacement and base.name == "ebp" and scale == 1:
+                continue  # assemblers exchange base and index, which drops a byte
+            shapes.append(Memory(base, index, scale, displacement))
+    return tuple(replace(shape, address_bits=32) for shape in shapes)
+
+
+def addresses_16() -> tuple[Memory, ...]:
+    """Every shape of 16-bit addressing."""
+    pairs = [("bx", "si"), ("bx", "di"), ("bp", "si"), ("bp", "di")]
+    numbers = {"bx": 3, "bp": 5, "si": 6, "di": 7}
+    bases: list[tuple[str, str | None]] = [*pairs, *((name, None) for name in numbers)]
+    shapes = [Memory(displacement=0x1234), Memory(displacement=0xF000)]
+    for (base, index), displacement in product(bases, (0, 0x12, -0x34, 0x1234, -0x4321)):
+        register = Register("r16", numbers[base])
+        other = Register("r16", numbers[index]) if index else None
+        shapes.append(Memory(register, other, 1, displacement))
+    return tuple(replace(shape, address_bits=16) for shape in shapes)
+
+
+ADDRESSES = {16: addresses_16(), 32: addresses_32()}
+
+
+def all_samples(bits: int) -> Iterator[Sample]:
+    """Samples of every form that assemblers may produce, in code of `bits`."""
+    for form in load_table():
+        if not form.decode_only:
+            yield from samples_of(form, bits)
+
+
+def samples_of(form: Form, bits: int) -> Iterator[Sample]:
+    """Samples of one form: registers first, then memory of changing shapes."""
+    seen = set()
+    for turn in range(SAMPLES):
+        operands = tuple(_operand(form, kind, turn, bits) for kind in form.kinds)
+        prefixes = _prefixes(form, operands, turn, bits)
+        if (operands, prefixes) in seen:
+            continue
+        seen.add((operands, prefixes))
+        if any(isinstance(operand, Target) for operand in operands):
+            length = len(encode(form, [Target(ADDRESS)] * len(operands), bits, ADDRESS, prefixes))
+            operands = tuple(_aimed(operand, length, form, bits) for operand in operands)
+        data = encode(form, operands, bits, ADDRESS, prefixes)
+        yield Sample(form, operands, prefixes, bits, data)
+
+
+def _operand(form: Form, kind: int, turn: int, bits: int) -> Operand:
+    walk = form.number * 5 + turn
+    if kind in kinds.FIXED_NUMBER:
+        return Register(KIND_FILES[kind], kinds.FIXED_NUMBER[kind])
+    if kind == kinds.K_ONE:
+        return Immediate(1)
+    if kind in kinds.IMMEDIATE:
+        value = IMMEDIATES[kind][turn % 4]
+        if kind == kinds.K_IMM8S:
+            value %= 1 << form.data_bits
+        return Immediate(value, kinds.KIND_BITS[kind])
+    if kind in kinds.RELATIVE:
+        return Target(DISTANCES[kind][turn % 4])
+    if kind in kinds.FAR_POINTER:
+        offset_bits = POINTER_OFFSET_BITS[kind]
+        return FarPointer(0x10 + 8 * turn, 0xFEDCBA98 >> (32 - offset_bits), offset_bits)
+    if kind in kinds.IN_RM_FIELD and _takes_memory(kind, turn):
+        return _memory(form, kind, turn)
+    if kind in kinds.MEMORY_OFFSET:
+        address_bits = bits if turn % 2 == 0 else 48 - bits
+        memory = Memory(displacement=0x1234 * (turn + 1), address_bits=address_bits)
+        return replace(memory, bits=kinds.KIND_BITS[kind], segment=_segment(turn))
+    return Register(KIND_FILES[kind], _register_number(form, kind, walk))
+
+
+def _takes_memory(kind: int, turn: int) -> bool:
+    return kind in kinds.MEMORY_ONLY or (kind in kinds.REGISTER_OR_MEMORY and turn >= 2)
+
+
+def _memory(form: Form, kind: int, turn: int) -> Memory:
+    shapes = ADDRESSES[32 if turn % 3 else 16]
+    shape = shapes[(form.number * SAMPLES + turn) * STRIDE % len(shapes)]
+    bits = FAR_OFFSET_BITS[kind] if form.far else kinds.KIND_BITS[kind]
+    return replace(shape, bits=bits, far=form.far, segment=_segment(turn))
+
+
+def _segment(turn: int) -> int | None:
+    return turn - 2 if turn in (2, 5, 6, 7) else None
+
+
+def _register_number(form: Form, kind: int, walk: int) -> int:
+    numbers: tuple[int, ...] = tuple(range(8))
+    if kind == kinds.K_CR:
+        numbers = CONTROL_REGISTERS
+    elif kind == kinds.K_SREG:
+        access = form.access[form.kinds.index(kind)]
+        numbers = LOADABLE_SEGMENT_REGISTERS if access & ACCESS_WRITE else SEGMENT_REGISTERS
+    elif kind in kinds.IN_OPCODE:
+        numbers = tuple(code - form.encoding.opcode for code in form.encoding.opcodes())
+    offset = 3 if kind in kinds.IN_REG_FIELD else 0
+    return numbers[(walk + offset) % len(numbers)]
+
+
+def _aimed(operand: Operand, length: int, form: Form, bits: int) -> Operand:
+    """A branch target: its address was a distance from the end of the instruction so far."""
+    if not isinstance(operand, Target):
+        return operand
+    wrap = 0xFFFF if (form.encoding.operand_size or bits) == 16 else 0xFFFFFFFF
+    return Target(ADDRESS + length + operand.address & wrap)
+
+
+def _prefixes(form: Form, operands: tuple[Operand, ...], turn: int, bits: int) -> Prefixes:
+    """LOCK, repeat, segment and address-size prefixes, where the form has a use for them."""
+    implicit = {name for name, _ in form.implicit}
+    memory = [operand for operand in operands if isinstance(operand, Memory)]
+    string = bool(implicit & {"si", "di", "bx", "cx"}) and not form.encoding.address_size
+    segment = memory[0].segment if memory else None
+    if implicit & {"source", "memory"}:
+        segment = _segment(turn)
+    repeat = 0
+    if form.repeat:
+        repeat = (0, 0xF3, 0xF2 if form.repeat == "repcc" else 0xF3)[turn % 3]
+    return Prefixes(
+        lock=form.lockable and bool(memory) and turn % 4 == 3,
+        repeat=repeat,
+        segment=segment,
+        operand_bits=0,
+        address_bits=48 - bits if string and turn % 2 else 0,
+    )
