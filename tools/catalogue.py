@@ -10,11 +10,13 @@ import difflib
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from isa.errors import TrapgateError
+
+Protocol = Literal["auto", "multiboot", "elf", "flat"]
 
 CATALOGUE: Final = "catalogue.toml"
 _FOLDER: Final = "guests"
@@ -27,7 +29,7 @@ class Guest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         name: what the guest is called; also the name of its folder, unless `source` says otherwise.
         source: the assembly source, relative to the `guests` folder.
         summary: one line on what it shows.
-        protocol: boot protocol, as for `tools.loader.load`.
+        protocol: how it expects to be started (`tools.loader`).
         ram_mib: memory it needs.
         budget: instructions after which something is wrong.
         exit_code: exit status it ends with, None where it does not use the exit port.
@@ -41,7 +43,7 @@ class Guest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     name: str
     source: str
     summary: str = ""
-    protocol: str = "auto"
+    protocol: Protocol = "auto"
     ram_mib: int = 16
     budget: int = 100_000_000
     exit_code: int | None = None
@@ -60,6 +62,13 @@ class Guest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def display_path(self) -> str:
         """The source as it is called in messages, whatever the current folder."""
         return f"{_FOLDER}/{self.source}"
+
+    @property
+    def expected_console(self) -> bytes | None:
+        """What the guest prints, byte for byte, or None where that is not promised."""
+        if self.console_file is not None:
+            return (folder() / self.console_file).read_bytes()
+        return None if self.console is None else self.console.encode()
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,30 +96,43 @@ def guests() -> dict[str, Guest]:
 def find(path: str | Path) -> Guest | None:
     """The guest that a name, a folder or a source file of the catalogue stands for.
 
-    A file or folder that exists where the user says is meant first; `minikernel` and
-    `guests/minikernel` mean the catalogue's guest from wherever the command is started.
+    A file or folder that exists where the user says is meant first; `minikernel`,
+    `guests/minikernel` and `loops/sieve` mean the catalogue's guests from wherever the command is
+    started, and so does the last part of a name where only one guest has it (`sieve`).
     """
     given = Path(path)
     if given.exists():
-        place = given.resolve()
-        if not place.is_relative_to(folder().resolve()):
-            return None
-        for guest in guests().values():
-            source = guest.source_path.resolve()
-            if place == source or (place.is_dir() and _is_home(place, guest)):
-                return guest
+        return _guest_at(given.resolve())
+    name = given.as_posix().removeprefix(f"{_FOLDER}/")
+    if name in guests():
+        return guests()[name]
+    having = [
+        guest
+        for guest in guests().values()
+        if name in (guest.name.rpartition("/")[2], guest.source)
+    ]
+    return having[0] if len(having) == 1 else None
+
+
+def _guest_at(place: Path) -> Guest | None:
+    home = folder().resolve()
+    if not place.is_relative_to(home):
         return None
-    parts = given.parts
-    name = parts[1] if len(parts) == 2 and parts[0] == _FOLDER else str(path)
-    return guests().get(name)
-
-
-def _is_home(place: Path, guest: Guest) -> bool:
-    return place == (folder() / guest.name).resolve()
+    for guest in guests().values():
+        if place in (guest.source_path.resolve(), home / guest.name):
+            return guest
+    return None
 
 
 def hint(path: str | Path) -> str:
-    """What to add to "no such guest": a near miss, or the names there are."""
-    names = list(guests())
-    near = difflib.get_close_matches(Path(path).name, names, n=1)
-    return f" (did you mean {near[0]}?)" if near else f" (guests: {', '.join(names)})"
+    """What to add to "no such guest": near misses, or where to look."""
+    wanted = Path(path).as_posix().removeprefix(f"{_FOLDER}/")
+    short = {guest.name.rpartition("/")[2]: guest.name for guest in guests().values()}
+    inside = [name for name in guests() if name.startswith(f"{wanted}/")]
+    near = inside or [
+        short.get(name, name)
+        for name in difflib.get_close_matches(wanted, [*short, *guests()], n=3)
+    ]
+    if near:
+        return f" (did you mean {' or '.join(dict.fromkeys(near[:3]))}?)"
+    return f" (guests are listed in {_FOLDER}/{CATALOGUE})"

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 from isa.boot import BootImage
 from isa.errors import TrapgateError
 from tools import catalogue, elf_reader, multiboot
+from tools.catalogue import Protocol
 
-Protocol = Literal["auto", "multiboot", "elf", "flat"]
 Range = tuple[int, int]
 
 FLAT_ADDRESS: Final = 0x100000
@@ -69,6 +69,9 @@ def load(
             f"unknown boot protocol {protocol!r}: one of {', '.join(get_args(Protocol))}"
         )
     check_ram(ram_bytes)
+    guest = catalogue.find(path)
+    if guest is not None and protocol == "auto":
+        protocol = guest.protocol
     content = read_content(path)
     if address is not None:
         content = replace(content, address=address, entry=None)

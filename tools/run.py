@@ -11,7 +11,8 @@ from cyclopts import App, Parameter
 from isa.errors import TrapgateError
 from tools import status
 from tools.arguments import Address, Count, Size
-from tools.loader import Protocol, load, ram_of
+from tools.catalogue import Protocol
+from tools.loader import load, ram_of
 
 EPILOGUE: Final = f"""\
 Examples:

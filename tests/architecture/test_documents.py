@@ -17,7 +17,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-DOCUMENTS = ("reading-guide", "architecture", "glossary", "adding-an-instruction", "quirks", "README")
+DOCUMENTS = (
+    "reading-guide",
+    "architecture",
+    "glossary",
+    "adding-an-instruction",
+    "quirks",
+    "README",
+)
 
 
 def commands() -> Iterator[tuple[str, str]]:
@@ -82,7 +89,9 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_named_in_documents_exist(page):
     """A path in backquotes that looks like one of ours must be one."""
-    named = re.findall(r"`((?:isa|hypervisor|guests|tools|tests|benchmarks|docs)/[\w./-]+)`", page.read_text())
+    named = re.findall(
+        r"`((?:isa|hypervisor|guests|tools|tests|benchmarks|docs)/[\w./-]+)`", page.read_text()
+    )
     assert not [path for path in named if not (ROOT / path).exists()]
 
 

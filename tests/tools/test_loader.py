@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from isa.boot import BootImage
 from isa.errors import TrapgateError
 from tools import elf_reader, multiboot
-from tools.loader import Protocol, load
+from tools.catalogue import Protocol
+from tools.loader import load
 
 MIB = 1 << 20
 RAM = 4 * MIB
