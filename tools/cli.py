@@ -71,6 +71,11 @@ def _version() -> str:
 
 
 def _refuse(message: str, code: int = status.USAGE) -> int:
-    line = " ".join(message.split())
-    print(f"trapgate: error: {line}", file=sys.stderr)
+    """Print the message, one line for each problem in a source, and give the status.
+
+    The assembler's lines say "FILE:LINE: error: ..." by themselves; once is enough.
+    """
+    for line in message.splitlines() or [message]:
+        text = " ".join(line.split()).replace(": error: ", ": ", 1)
+        print(f"trapgate: error: {text}", file=sys.stderr)
     return code
