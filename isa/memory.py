@@ -32,6 +32,7 @@ def read_device(core: Workspace, address: int, size: int) -> int:
     core[w.EXIT_REASON] = _MEMORY_READ
     core[w.EXIT_A] = address
     core[w.EXIT_B] = size
+    core[w.EXIT_D] = 0
     return -1
 
 

@@ -1,6 +1,6 @@
 """What decoding and fast paths depend on, derived from the segment caches and CPL.
 
-`refresh` must be called after any change of CS, SS, DS, ES, CPL or CR0.PE. It keeps MODE (the key
+`refresh` must be called after any change of CS, SS, DS, ES, CPL, EFLAGS.TF or CR0.PE. It keeps MODE (the key
 of decoded blocks), the TLB half in use and the limit of the flat fast path.
 
 A data segment is *flat* when its base is 0 and its limit a whole number of pages: then a segment
@@ -21,16 +21,18 @@ from isa.registers import (
     ATTR_WRITABLE,
     CS,
     DS,
+    EFLAGS_TF,
     ES,
     SS,
 )
-from isa.state import ATTRIBUTES, BASE, CPL, LIMIT, State
+from isa.state import ATTRIBUTES, BASE, CPL, EFLAGS, LIMIT, State
 from isa.workspace import Workspace
 
 MODE_CODE32 = 1
 MODE_STACK32 = 2
 MODE_FLAT = 4  # DS, ES and SS are flat writable data segments
 MODE_CODE_FLAT = 8  # CS has base 0
+MODE_TRAP = 16  # EFLAGS.TF: one instruction at a time
 
 _DATA_MASK = ATTR_UNUSABLE | ATTR_S | ATTR_P | ATTR_CODE | ATTR_EXPAND_DOWN | ATTR_WRITABLE
 _DATA_WANTED = ATTR_S | ATTR_P | ATTR_WRITABLE
@@ -61,5 +63,7 @@ def refresh(cpu: State, core: Workspace) -> None:
         if last != core[w.FLAT_LAST_PAGE]:
             core[w.FLAT_LAST_PAGE] = last
             flush_tlb(core)
+    if cpu[EFLAGS] & EFLAGS_TF:
+        mode |= MODE_TRAP
     core[w.MODE] = mode
     core[w.TLB_HALF] = w.TLB_ENTRIES if cpu[CPL] == 3 else 0

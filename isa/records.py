@@ -3,7 +3,7 @@
     word 0   handler 0..9 | a 10..13 | b 14..17 | base 18..21 | index 22..25 | scale 26..27
              | segment 28..30 | length 31..34 | left 35..41 | address32 42 | operand32 43
              | repeat 44..45 | lock 46 | memory 47 | form 48..59
-    word 1   displacement 0..31 | page offset of the instruction 32..43
+    word 1   displacement 0..31 | page offset of the instruction 32..44 | physical page 45..63
     word 2   immediate (0 .. 2**32 - 1, sign-extended where the form says so)
     word 3   second immediate, or the record to continue with (0 = not linked)
 
@@ -32,6 +32,8 @@ FORM_SHIFT: Final = 48
 
 HANDLER_MASK: Final = 0x3FF
 OFFSET_SHIFT: Final = 32
+OFFSET_MASK: Final = 0x1FFF
+PAGE_SHIFT: Final = 45
 NO_REGISTER: Final = 8
 
 REPEAT_NONE: Final = 0

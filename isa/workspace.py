@@ -46,7 +46,6 @@ POSTED_COUNT: Final = 27  # device writes of this instruction, for the owner to 
 DELIVERING: Final = 28  # vector being delivered, -1 outside delivery
 TLB_MISSES: Final = 29
 LEFT: Final = 30  # instructions from the current one to the end of its block, itself included
-STEPPING: Final = 31  # the instruction under way began with EFLAGS.TF set
 RECORD: Final = 32  # core index of the record of the instruction being executed
 LAST_TOTAL: Final = 33  # instructions retired at the last fault delivery
 FAULTS_IN_ROW: Final = 34  # faults delivered since an instruction retired

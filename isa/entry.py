@@ -1,0 +1,157 @@
+"""The slow entry of the interpreter: everything that is decided between blocks.
+
+Pending interrupts, the interrupt window, single-stepping, deadlines, device writes waiting for
+their owner, fetch faults, and the delivery of whatever went wrong.
+
+Source: SDM vol. 3A, "Priority Among Concurrent Events"; "Single-Step Exception Condition".
+"""
+
+from isa import workspace as w
+from isa.accounts import retired_total, settle
+from isa.blocks import find_block
+from isa.events import EXTERNAL, HARDWARE, deliver
+from isa.exits import Exit
+from isa.flags import read_eflags, set_status
+from isa.generated import forms as f
+from isa.generated.columns import OPERATION
+from isa.jit import jit
+from isa.modes import MODE_TRAP, refresh
+from isa.records import FORM_SHIFT, LEFT_SHIFT, TROUBLED
+from isa.registers import EFLAGS_IF, EFLAGS_TF
+from isa.state import DR, EFLAGS, HALTED, PENDING_DEBUG, PENDING_INTERRUPT, SHADOW_AT, State
+from isa.vectors import DB
+from isa.workspace import Workspace
+
+FAULTS_WITHOUT_PROGRESS = 4096  # deliveries in a row before the owner gets a chance to stop them
+DR6_BS = 1 << 14
+
+_BUDGET = int(Exit.BUDGET)
+_HALT = int(Exit.HALT)
+_YIELD = int(Exit.YIELD)
+_WINDOW = int(Exit.INTERRUPT_WINDOW)
+_MEMORY_WRITE = int(Exit.MEMORY_WRITE)
+
+
+@jit
+def start(cpu: State, core: Workspace, budget: int) -> None:
+    """Take over the architectural state at the beginning of run()."""
+    core[w.LIMIT_TOTAL] = budget
+    core[w.BUDGET] = budget
+    core[w.LEFT] = 0
+    core[w.COUNTED] = 0
+    core[w.REPLAY_NEXT] = 0
+    core[w.POSTED_COUNT] = 0
+    core[w.EXIT_REASON] = 0
+    core[w.EXIT_D] = 0
+    core[w.LAST_TOTAL] = -1
+    core[w.FAULTS_IN_ROW] = 0
+    set_status(core, cpu[EFLAGS])
+    refresh(cpu, core)
+
+
+@jit
+def finish(cpu: State, core: Workspace) -> int:
+    """Give the architectural state back; the reason of the exit."""
+    settle(cpu, core)
+    cpu[EFLAGS] = read_eflags(cpu, core)
+    return core[w.EXIT_REASON]  # type: ignore[no-any-return]
+
+
+@jit
+def exit_with(core: Workspace, reason: int, detail: int) -> int:
+    core[w.EXIT_REASON] = reason
+    core[w.EXIT_A] = detail
+    return -1
+
+
+@jit
+def enter(cpu: State, core: Workspace, ram: object, marks: object) -> int:
+    """The record to continue with at cpu[EIP], its block taken from the budget; -1: exit."""
+    while True:
+        core[w.RESYNC] = 0
+        if core[w.REPLAY_NEXT]:  # the instruction that asked for device reads has completed
+            core[w.REPLAY_NEXT] = 0
+            core[w.REPLAY_COUNT] = 0
+        if cpu[PENDING_DEBUG]:
+            cpu[PENDING_DEBUG] = 0
+            cpu[DR + 6] |= DR6_BS
+            if not deliver_or_exit(cpu, core, ram, marks, DB, -1, HARDWARE):
+                return -1
+            continue
+        if core[w.POSTED_COUNT]:
+            return exit_with(core, _MEMORY_WRITE, 0)
+        limit = core[w.BUDGET]
+        wanted = core[w.WINDOW] or cpu[PENDING_INTERRUPT] >= 0
+        if wanted and cpu[EFLAGS] & EFLAGS_IF and not core[w.REPLAY_COUNT]:
+            settle(cpu, core)
+            if cpu[SHADOW_AT] == retired_total(cpu):
+                limit = min(limit, 1)
+            elif cpu[PENDING_INTERRUPT] >= 0:
+                vector = cpu[PENDING_INTERRUPT]
+                cpu[PENDING_INTERRUPT] = -1
+                if not deliver_or_exit(cpu, core, ram, marks, vector, -1, EXTERNAL):
+                    return -1
+                continue
+            else:
+                return exit_with(core, _WINDOW, 0)
+        if cpu[HALTED]:
+            return exit_with(core, _HALT, 0)
+        if limit <= 0:
+            return exit_with(core, _BUDGET, 0)
+        if core[w.REPLAY_COUNT]:
+            limit = 1
+        core[w.MODE] &= ~MODE_TRAP
+        if cpu[EFLAGS] & EFLAGS_TF:
+            core[w.MODE] |= MODE_TRAP
+            cpu[PENDING_DEBUG] = 1
+        ip = find_block(cpu, core, ram, marks, limit)
+        if ip >= 0:
+            core[w.BUDGET] -= core[w.OPS + (ip & w.OPS_MASK) * w.OPS_WORDS] >> LEFT_SHIFT & 127
+            return ip
+        cpu[PENDING_DEBUG] = 0
+        vector = core[w.FAULT_VECTOR]
+        if not deliver_or_exit(cpu, core, ram, marks, vector, core[w.FAULT_ERROR], HARDWARE):
+            return -1
+
+
+@jit
+def deliver_or_exit(
+    cpu: State, core: Workspace, ram: object, marks: object, vector: int, error: int, kind: int
+) -> int:
+    """Deliver an event between instructions: 1, or 0 when run() has to end."""
+    total = core[w.LIMIT_TOTAL] - core[w.BUDGET]
+    if total != core[w.LAST_TOTAL]:
+        core[w.LAST_TOTAL] = total
+        core[w.FAULTS_IN_ROW] = 0
+    core[w.FAULTS_IN_ROW] += 1
+    if deliver(cpu, core, ram, marks, vector, error, kind) == TROUBLED:
+        return 0
+    if core[w.FAULTS_IN_ROW] > FAULTS_WITHOUT_PROGRESS:
+        exit_with(core, _YIELD, 1)
+        return 0
+    return 1
+
+
+@jit
+def after_trouble(cpu: State, core: Workspace, ram: object, marks: object) -> int:
+    """Settle what a cold function could not complete: 0 to go on at cpu[EIP], 1 to end run()."""
+    if core[w.TROUBLE] == w.FAULT:
+        core[w.BUDGET] += core[w.LEFT]
+        core[w.LEFT] = 0
+        cpu[PENDING_DEBUG] = 0
+        core[w.REPLAY_COUNT] = 0
+        vector = core[w.FAULT_VECTOR]
+        error = core[w.FAULT_ERROR]
+        return 1 - deliver_or_exit(cpu, core, ram, marks, vector, error, HARDWARE)
+    if not core[w.EXIT_D]:
+        cpu[PENDING_DEBUG] = 0
+    core[w.BUDGET] += core[w.LEFT] - (1 if core[w.EXIT_D] else 0)
+    core[w.LEFT] = 0
+    return 1
+
+
+@jit
+def software_interrupt(core: Workspace) -> int:
+    """1 if the instruction just executed was INT n, INT3, INTO or INT1."""
+    operation = OPERATION[core[core[w.RECORD]] >> FORM_SHIFT & 0xFFF]
+    return 1 if f.O_INT3 <= operation <= f.O_INT1 else 0

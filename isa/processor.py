@@ -1,0 +1,200 @@
+"""Processor: the Python face of one CPU and its RAM.
+
+Registers by name, run(), host access to memory, and the privileged instructions as methods for
+software that owns the machine and is written in Python. Nothing here decides what to do after an
+exit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isa import control_registers, descriptor_tables, segmentation, state, workspace
+from isa.codemap import code_written
+from isa.costs import Costs
+from isa.exits import Exit
+from isa.interpreter import run
+from isa.modes import refresh
+from isa.paging import invalidate
+from isa.registers import EFLAGS_FIXED
+from isa.vectors import EXCEPTION_NAMES
+
+Bytes = NDArray[np.uint8]
+SLICE: Final = 20_000_000  # instructions one call of run() may take: a fraction of a second
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment register: selector and segment cache. Attributes: see isa.registers."""
+
+    selector: int
+    base: int
+    limit: int
+    attributes: int
+
+
+class PrivilegedInstructionError(RuntimeError):
+    """A privileged instruction given from Python faulted, or was given outside ring 0."""
+
+
+def _field(index: int, text: str) -> property:
+    def read(self: "Processor") -> int:
+        return int(self.cpu[index])
+
+    def write(self: "Processor", value: int) -> None:
+        self.cpu[index] = value
+
+    return property(read, write, doc=text)
+
+
+class Processor:
+    """One processor with its RAM.
+
+    Attributes:
+        cpu: architectural state, int64[state.WORDS].
+        core: workspace (derived), int64.
+        ram: uint8[ram_bytes + fetch buffer]; `memory` is the part that exists for the guest.
+        marks: uint8[ram_bytes + pages].
+    """
+
+    eip = _field(state.EIP, "instruction pointer")
+    cpl = _field(state.CPL, "current privilege level")
+    cr0 = _field(state.CR0, "control register 0")
+    cr2 = _field(state.CR2, "page-fault linear address")
+    cr3 = _field(state.CR3, "page-directory base")
+    cr4 = _field(state.CR4, "control register 4")
+    halted = _field(state.HALTED, "1 after HLT until an interrupt")
+    cycles = _field(state.CYCLES, "modelled cycles: the clock")
+    pending_interrupt = _field(state.PENDING_INTERRUPT, "accepted external interrupt, or -1")
+
+    def __init__(self, ram_bytes: int, costs: Costs | None = None) -> None:
+        self.costs = costs or Costs.load()
+        self.ram_bytes = ram_bytes
+        self.cpu = state.new_state()
+        self.core = workspace.new_workspace(ram_bytes)
+        self.ram: Bytes = np.zeros(ram_bytes + workspace.FETCH_BUFFER_BYTES, np.uint8)
+        self.marks: Bytes = np.zeros(ram_bytes + (ram_bytes >> 12), np.uint8)
+        self.memory: Bytes = self.ram[:ram_bytes]
+        self.gpr: NDArray[np.int64] = self.cpu[state.GPR : state.GPR + 8]
+        for index, event in enumerate(workspace.EVENT_NAMES):
+            self.core[workspace.COST + index] = self.costs.machine[event]
+
+    # --- running -------------------------------------------------------------------------------
+
+    def run(self, budget: int) -> Exit:
+        """Execute up to `budget` instructions (0 or more); why it stopped. See `detail`."""
+        return Exit(run(self.cpu, self.core, self.ram, self.marks, budget))
+
+    @property
+    def detail(self) -> tuple[int, int, int]:
+        """The detail words of the last exit, meaning as in isa.exits."""
+        a = workspace.EXIT_A
+        return int(self.core[a]), int(self.core[a + 1]), int(self.core[a + 2])
+
+    def want_interrupt_window(self, wanted: bool) -> None:
+        """Ask run() to stop with INTERRUPT_WINDOW as soon as an interrupt can be delivered."""
+        self.core[workspace.WINDOW] = 1 if wanted else 0
+
+    def complete_port_read(self, size: int, value: int) -> None:
+        """Finish a PORT_IN exit: the value goes to AL, AX or EAX."""
+        mask = (1 << 8 * size) - 1
+        self.gpr[0] = int(self.gpr[0]) & ~mask & 0xFFFFFFFF | value & mask
+
+    def answer_read(self, value: int) -> None:
+        """Answer a MEMORY_READ or PORT_STRING exit; the next run() repeats the instruction."""
+        at = int(self.core[workspace.REPLAY_COUNT])
+        if at >= workspace.REPLAY_ENTRIES:
+            raise RuntimeError("more device reads than one instruction can make")
+        address, size, _ = self.detail
+        place = workspace.REPLAY + 3 * at
+        self.core[place : place + 3] = address, size, value & ((1 << 8 * size) - 1)
+        self.core[workspace.REPLAY_COUNT] = at + 1
+
+    def posted_writes(self) -> list[tuple[int, int, int]]:
+        """The device writes of a MEMORY_WRITE exit: (physical address, bytes, value)."""
+        entries = []
+        for index in range(int(self.core[workspace.POSTED_COUNT])):
+            place = workspace.POSTED + 3 * index
+            a, b, c = (int(word) for word in self.core[place : place + 3])
+            entries.append((a, b, c))
+        self.core[workspace.POSTED_COUNT] = 0
+        return entries
+
+    # --- time ----------------------------------------------------------------------------------
+
+    @property
+    def retired(self) -> tuple[int, int, int, int]:
+        """Instructions retired at CPL 0, 1, 2, 3."""
+        a, b, c, d = self.cpu[state.RETIRED : state.RETIRED + 4]
+        return int(a), int(b), int(c), int(d)
+
+    @property
+    def retired_total(self) -> int:
+        return int(self.cpu[state.RETIRED : state.RETIRED + 4].sum())
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Events counted by privilege level: int64[4, EVENTS]."""
+        first = workspace.COUNT
+        return self.core[first : first + 4 * workspace.EVENTS].reshape(4, workspace.EVENTS)
+
+    def charge(self, cycles: int) -> None:
+        """Advance the clock by the modelled work of software written in Python."""
+        self.cpu[state.CYCLES] += cycles
+
+    # --- registers -----------------------------------------------------------------------------
+
+    @property
+    def eflags(self) -> int:
+        return int(self.cpu[state.EFLAGS])
+
+    @eflags.setter
+    def eflags(self, value: int) -> None:
+        self.cpu[state.EFLAGS] = value | EFLAGS_FIXED
+
+    def segment(self, number: int) -> Segment:
+        """ES CS SS DS FS GS LDTR TR by number."""
+        return Segment(
+            int(self.cpu[state.SELECTOR + number]),
+            int(self.cpu[state.BASE + number]),
+            int(self.cpu[state.LIMIT + number]),
+            int(self.cpu[state.ATTRIBUTES + number]),
+        )
+
+    # --- memory --------------------------------------------------------------------------------
+
+    def read_physical(self, address: int, size: int) -> bytes:
+        """Bytes of RAM; what lies outside reads as all ones."""
+        inside = self.memory[address : address + size].tobytes() if address >= 0 else b""
+        return inside + b"\xff" * (size - len(inside))
+
+    def write_physical(self, address: int, data: bytes) -> None:
+        """Store to RAM as a device would; decoded code is invalidated. Bytes outside are lost."""
+        size = min(len(data), self.ram_bytes - address)
+        if address < 0 or size <= 0:
+            return
+        code_written(self.core, self.marks, address, size)
+        self.memory[address : address + size] = np.frombuffer(data[:size], np.uint8)
+
+    def drop_derived(self) -> None:
+        """Forget TLB, decoded code and all else that follows from state and memory."""
+        workspace.reset(self.core)
+        self.core[workspace.EPOCH] += 1
+        self.marks[:] = 0
+        refresh(self.cpu, self.core)
+
+    # --- privileged instructions, for ring-0 software in Python -----------------------------------
+
+    def _privileged(self, name: str, instruction: Callable[..., int], *operands: Any) -> None:
+        if self.cpl != 0:
+            raise PrivilegedInstructionError(f"{name} outside ring 0")
+        self.core[workspace.TROUBLE] = 0
+        if instruction(self.cpu, self.core, *operands) < 0 or self.core[workspace.TROUBLE]:
+            vector = int(self.core[workspace.FAULT_VECTOR])
+            error = int(self.core[workspace.FAULT_ERROR])
+            what = EXCEPTION_NAMES.get(vector, str(vector))
+            raise PrivilegedInstructionError(f"{name} raised {what}({error:#x})")
+        refresh(self.cpu, self.core)

@@ -1,0 +1,241 @@
+"""String instructions: MOVS CMPS STOS LODS SCAS INS OUTS, alone and repeated.
+
+A repeated instruction is restartable: after each iteration the registers are as if it had been
+interrupted there. Long ones leave run() now and then (YIELD), so that an owner can stop them;
+device accesses leave it at once. REP MOVS and REP STOS on plain RAM go a page at a time.
+
+Source: SDM vol. 2B, "REP/REPE/REPZ/REPNE/REPNZ"; vol. 1, "String Instructions".
+"""
+
+from isa import workspace as w
+from isa.accounts import charge
+from isa.exits import Exit
+from isa.generated import forms as f
+from isa.generated.columns import OPERATION, OPSIZE, REP
+from isa.jit import jit
+from isa.memory import probe_write, read_linear, write_linear
+from isa.modes import MODE_FLAT
+from isa.operands import is_user, read_register, write_register
+from isa.operations import subtract
+from isa.ports import check_port
+from isa.records import ADDRESS32, DONE, FORM_SHIFT, REPEAT_F2, REPEAT_SHIFT, SEGMENT_SHIFT, TROUBLED
+from isa.registers import EAX, ECX, EDI, EDX, EFLAGS_DF, ES, ESI, FS
+from isa.segmentation import linear_address
+from isa.state import EFLAGS, EIP, GPR, State
+from isa.workspace import Workspace
+
+M32 = 0xFFFFFFFF
+ITERATIONS_PER_CALL = 1 << 16
+BULK_PAGES_PER_CALL = 1 << 12
+_YIELD = int(Exit.YIELD)
+_PORT_STRING = int(Exit.PORT_STRING)
+_PORT_OUT = int(Exit.PORT_OUT)
+_MEMORY_WRITE = int(Exit.MEMORY_WRITE)
+
+
+@jit
+def leave(core: Workspace, reason: int) -> int:
+    """End run() with the instruction unfinished; it will be executed again."""
+    core[w.TROUBLE] = w.EXIT
+    core[w.EXIT_REASON] = reason
+    core[w.EXIT_D] = 0
+    return TROUBLED
+
+
+@jit
+def advance(cpu: State, register: int, step: int, wrap: int) -> None:
+    value = cpu[GPR + register]
+    cpu[GPR + register] = value & (M32 ^ wrap) | value + step & wrap
+
+
+@jit
+def execute_string(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+    head = core[at]
+    form = head >> FORM_SHIFT & 0xFFF
+    operation = OPERATION[form]
+    size = OPSIZE[form] >> 3
+    wrap = M32 if head & ADDRESS32 else 0xFFFF
+    repeat = head >> REPEAT_SHIFT & 3 if REP[form] else 0
+    if not repeat:
+        return iteration(cpu, core, ram, marks, at, operation, size, wrap)
+    pages = 0
+    for _ in range(ITERATIONS_PER_CALL):
+        count = cpu[GPR + ECX] & wrap
+        if count == 0:
+            return DONE
+        if operation == f.O_MOVS or operation == f.O_STOS:
+            moved = bulk(cpu, core, ram, at, operation, size, wrap, count)
+            if moved:
+                charge(cpu, core, w.EVENT_STRING_STEP, moved - (1 if moved == count else 0))
+                pages += 1
+                if moved == count:
+                    return DONE
+                if pages == BULK_PAGES_PER_CALL:
+                    break
+                continue
+        result = iteration(cpu, core, ram, marks, at, operation, size, wrap)
+        if result != DONE and not (core[w.TROUBLE] == w.EXIT and core[w.EXIT_REASON] == _PORT_OUT):
+            return result
+        core[w.REPLAY_COUNT] = 0
+        core[w.REPLAY_NEXT] = 0
+        advance(cpu, ECX, -1, wrap)
+        finished = 1 if count == 1 else 0
+        if REP[form] == 2:
+            equal = 1 if core[w.LF_RESULT] == 0 else 0
+            if equal == (1 if repeat == REPEAT_F2 else 0):
+                finished = 1
+        if not finished:
+            charge(cpu, core, w.EVENT_STRING_STEP, 1)
+        if result != DONE:
+            if not finished:
+                cpu[EIP] = core[w.LINEAR]
+                core[w.EXIT_D] = 0
+            return TROUBLED
+        if finished:
+            return DONE
+        if core[w.POSTED_COUNT]:
+            return leave(core, _MEMORY_WRITE)
+        if core[w.RESYNC]:
+            break
+    return leave(core, _YIELD)
+
+
+@jit
+def bulk(
+    cpu: State, core: Workspace, ram: object, at: int, operation: int, size: int, wrap: int, count: int
+) -> int:
+    """Iterations of a forward REP MOVS or REP STOS within one page of plain RAM; 0: not possible."""
+    head = core[at]
+    segment = head >> SEGMENT_SHIFT & 7
+    if cpu[EFLAGS] & EFLAGS_DF or wrap != M32 or not core[w.MODE] & MODE_FLAT:
+        return 0
+    to = cpu[GPR + EDI]
+    page = to >> 12
+    entry = w.TLB + ((page & w.TLB_MASK) | core[w.TLB_HALF]) * w.TLB_WORDS
+    if core[entry + w.TLB_WRITE] != core[w.TLB_BASE] + page:
+        return 0
+    target = to + core[entry + w.TLB_ADDEND]
+    n = min(count, (4096 - (to & 0xFFF)) // size)
+    if n == 0:
+        return 0
+    if operation == f.O_MOVS:
+        if segment >= FS or segment == 1:
+            return 0
+        source_at = cpu[GPR + ESI]
+        page = source_at >> 12
+        entry = w.TLB + ((page & w.TLB_MASK) | core[w.TLB_HALF]) * w.TLB_WORDS
+        if core[entry + w.TLB_READ] != core[w.TLB_BASE] + page:
+            return 0
+        n = min(n, (4096 - (source_at & 0xFFF)) // size)
+        source = source_at + core[entry + w.TLB_ADDEND]
+        if n == 0 or 0 < target - source < size:
+            return 0
+        for index in range(n * size):
+            ram[target + index] = ram[source + index]
+        cpu[GPR + ESI] = source_at + n * size & M32
+    else:
+        value = cpu[GPR + EAX]
+        for index in range(n * size):
+            ram[target + index] = value >> ((index & (size - 1)) << 3) & 0xFF
+    cpu[GPR + EDI] = to + n * size & M32
+    cpu[GPR + ECX] = cpu[GPR + ECX] - n & M32
+    return n
+
+
+@jit
+def iteration(
+    cpu: State,
+    core: Workspace,
+    ram: object,
+    marks: object,
+    at: int,
+    operation: int,
+    size: int,
+    wrap: int,
+) -> int:
+    """One iteration: memory first, registers last."""
+    user = is_user(cpu)
+    step = -size if cpu[EFLAGS] & EFLAGS_DF else size
+    bits = size << 3
+    value = 0
+    if operation == f.O_INS:
+        return input_iteration(cpu, core, ram, marks, size, wrap, step)
+    if operation == f.O_MOVS or operation == f.O_CMPS or operation == f.O_LODS or operation == f.O_OUTS:
+        segment = core[at] >> SEGMENT_SHIFT & 7
+        gva = linear_address(cpu, core, segment, cpu[GPR + ESI] & wrap, size, 0)
+        if gva < 0:
+            return TROUBLED
+        value = read_linear(cpu, core, ram, marks, gva, size, user)
+        if value < 0:
+            return TROUBLED
+    if operation == f.O_OUTS:
+        return output_iteration(cpu, core, ram, marks, size, wrap, step, value)
+    if operation == f.O_LODS:
+        write_register(cpu, EAX, bits, value)
+        advance(cpu, ESI, step, wrap)
+        return DONE
+    target = linear_address(
+        cpu, core, ES, cpu[GPR + EDI] & wrap, size, 1 if operation == f.O_MOVS or operation == f.O_STOS else 0
+    )
+    if target < 0:
+        return TROUBLED
+    if operation == f.O_CMPS or operation == f.O_SCAS:
+        other = read_linear(cpu, core, ram, marks, target, size, user)
+        if other < 0:
+            return TROUBLED
+        if operation == f.O_SCAS:
+            value = read_register(cpu, EAX, bits)
+        subtract(core, value, other, 0, bits)
+    else:
+        if operation == f.O_STOS:
+            value = read_register(cpu, EAX, bits)
+        if write_linear(cpu, core, ram, marks, target, size, value, user) < 0:
+            return TROUBLED
+    if operation == f.O_MOVS or operation == f.O_CMPS:
+        advance(cpu, ESI, step, wrap)
+    advance(cpu, EDI, step, wrap)
+    return DONE
+
+
+@jit
+def input_iteration(
+    cpu: State, core: Workspace, ram: object, marks: object, size: int, wrap: int, step: int
+) -> int:
+    """INS: the destination is probed before the port is read, for reading a port has effects."""
+    port = cpu[GPR + EDX] & 0xFFFF
+    if check_port(cpu, core, ram, marks, port, size) < 0:
+        return TROUBLED
+    user = is_user(cpu)
+    target = linear_address(cpu, core, ES, cpu[GPR + EDI] & wrap, size, 1)
+    if target < 0 or probe_write(cpu, core, ram, marks, target, size, user) < 0:
+        return TROUBLED
+    at = core[w.REPLAY_NEXT]
+    if at >= core[w.REPLAY_COUNT] or at >= w.REPLAY_ENTRIES:
+        core[w.EXIT_A] = port
+        core[w.EXIT_B] = size
+        return leave(core, _PORT_STRING)
+    core[w.REPLAY_NEXT] = at + 1
+    charge(cpu, core, w.EVENT_PORT, 1)
+    write_linear(cpu, core, ram, marks, target, size, core[w.REPLAY + (at & 7) * 3 + 2], user)
+    advance(cpu, EDI, step, wrap)
+    return DONE
+
+
+@jit
+def output_iteration(
+    cpu: State, core: Workspace, ram: object, marks: object, size: int, wrap: int, step: int, value: int
+) -> int:
+    """OUTS: ends run() after the iteration, for the owner to carry out the write."""
+    port = cpu[GPR + EDX] & 0xFFFF
+    if check_port(cpu, core, ram, marks, port, size) < 0:
+        return TROUBLED
+    advance(cpu, ESI, step, wrap)
+    charge(cpu, core, w.EVENT_PORT, 1)
+    core[w.EXIT_A] = port
+    core[w.EXIT_B] = size
+    core[w.EXIT_C] = value
+    core[w.LINEAR] = cpu[EIP]  # where to continue if the instruction repeats
+    cpu[EIP] = core[w.NEXT_EIP]
+    leave(core, _PORT_OUT)
+    core[w.EXIT_D] = 1
+    return TROUBLED
