@@ -18,7 +18,6 @@ from isa.accounts import charge, raise_fault, settle, settle_completed
 from isa.exits import Exit
 from isa.flags import read_eflags
 from isa.jit import jit
-from isa.memory import read_linear
 from isa.modes import refresh
 from isa.privilege_levels import (
     check_entry,
@@ -55,6 +54,7 @@ from isa.segmentation import (
     limit_of,
     probe_accessed,
     read_pair,
+    read_table,
     selector_fault,
     set_accessed,
 )
@@ -131,42 +131,50 @@ def deliver(
 ) -> int:
     """Enter the handler of an event. `error` is -1 for events without error code.
 
-    Returns TRANSFER with cpu[EIP] at a handler (of this event, or of one that its delivery led
-    to), or TROUBLED with an exit: shutdown, or a device read in the middle of a system table.
+    Returns TRANSFER with cpu[EIP] at a handler, of this event or of one that its delivery led to;
+    or TROUBLED: shutdown (an exit), or a fault of the INT instruction that could not be carried
+    out (which leaves its delivery to the caller, like any fault of an instruction).
     """
     core[w.DELIVERING] = vector
-    arrived = kind
     event, code, way = vector, error, kind
     severity = classify(vector) if kind == HARDWARE else _BENIGN
-    status = TROUBLED
-    while True:
-        core[w.TROUBLE] = 0
-        if cpu[CR0] & CR0_PE:
-            status = deliver_protected(cpu, core, ram, marks, event, code, way)
-        else:
-            status = deliver_real(cpu, core, ram, marks, event, way)
-        if status == TRANSFER or core[w.TROUBLE] == w.EXIT:
+    status = attempt(cpu, core, ram, marks, event, code, way)
+    while status == TROUBLED:
+        event, code = core[w.FAULT_VECTOR], core[w.FAULT_ERROR]
+        if way != SOFTWARE and code >= 0 and event != vectors.PF:
+            code |= vectors.ERROR_EXT
+        if kind >= SOFTWARE:
+            core[w.FAULT_ERROR] = code
             break
-        second = classify(core[w.FAULT_VECTOR])
         if severity == _DOUBLE_FAULT:
             core[w.TROUBLE] = w.EXIT
             core[w.EXIT_REASON] = _SHUTDOWN
+            core[w.EXIT_A] = vector
             core[w.EXIT_D] = 0
             break
-        event = core[w.FAULT_VECTOR]
-        code = core[w.FAULT_ERROR]
-        if way != SOFTWARE and code >= 0 and event != vectors.PF:
-            code |= vectors.ERROR_EXT
         way = HARDWARE
-        if second != _BENIGN and doubles(severity, second):
+        second = classify(event)
+        if doubles(severity, second):
             event, code, second = vectors.DF, 0, _DOUBLE_FAULT
         severity = second
+        status = attempt(cpu, core, ram, marks, event, code, way)
     core[w.DELIVERING] = -1
     if status == TRANSFER:
+        core[w.TROUBLE] = 0
         cpu[HALTED] = 0
-        if arrived == EXTERNAL:
+        if kind == EXTERNAL:
             cpu[PENDING_INTERRUPT] = -1
     return status
+
+
+@jit
+def attempt(
+    cpu: State, core: Workspace, ram: object, marks: object, vector: int, error: int, kind: int
+) -> int:
+    """Try to enter one handler: TRANSFER, or TROUBLED with a fault and nothing changed."""
+    if cpu[CR0] & CR0_PE:
+        return deliver_protected(cpu, core, ram, marks, vector, error, kind)
+    return deliver_real(cpu, core, ram, marks, vector, kind)
 
 
 @jit
@@ -183,7 +191,7 @@ def classify(vector: int) -> int:
 def doubles(first: int, second: int) -> int:
     """1 if the second exception, raised while delivering the first, makes a double fault."""
     if first == _PAGE_FAULT:
-        return 1
+        return 1 if second != _BENIGN else 0
     return 1 if first == _CONTRIBUTING and second == _CONTRIBUTING else 0
 
 
@@ -395,7 +403,7 @@ def deliver_real(
     if vector * 4 + 3 > cpu[IDTR_LIMIT]:
         return gate_fault(core, vectors.GP, vector)
     gva = (cpu[IDTR_BASE] + vector * 4) & M32
-    target = read_linear(cpu, core, ram, marks, gva, 4, 0)
+    target = read_table(cpu, core, ram, marks, gva, 4)
     if target < 0:
         return TROUBLED
     count = fill_frame(cpu, core, 0, vector, -1, kind)

@@ -14,7 +14,6 @@ from isa import workspace as w
 from isa.accounts import charge, raise_fault, settle_completed
 from isa.flags import read_eflags, write_eflags
 from isa.jit import jit
-from isa.memory import read_linear
 from isa.modes import refresh
 from isa.privilege_levels import (
     check_entry,
@@ -50,7 +49,7 @@ from isa.registers import (
     SS,
     TR,
 )
-from isa.segmentation import fill_real, probe_accessed, selector_fault, set_accessed
+from isa.segmentation import fill_real, probe_accessed, read_table, selector_fault, set_accessed
 from isa.stack import discard, read_frame, set_stack_pointer
 from isa.state import BASE, CPL, CR0, EFLAGS, EIP, GPR, LIMIT, State
 from isa.workspace import Workspace
@@ -109,7 +108,7 @@ def account_return(cpu: State, core: Workspace) -> None:
 @jit
 def return_from_task(cpu: State, core: Workspace, ram: object, marks: object) -> int:
     """IRET with NT set: there is no hardware task to return to, so the link is always invalid."""
-    link = read_linear(cpu, core, ram, marks, cpu[BASE + TR], 2, 0)
+    link = read_table(cpu, core, ram, marks, cpu[BASE + TR], 2)
     if link >= 0:
         selector_fault(core, vectors.TS, link)
     return TROUBLED

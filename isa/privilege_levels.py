@@ -10,7 +10,6 @@ Source: SDM vol. 2, the Operation sections of "CALL", "JMP", "RET", "INT n" and 
 from isa import vectors
 from isa.accounts import raise_fault
 from isa.jit import jit
-from isa.memory import read_linear
 from isa.registers import (
     ATTR_CODE,
     ATTR_DPL_SHIFT,
@@ -36,6 +35,7 @@ from isa.segmentation import (
     limit_of,
     probe_accessed,
     read_descriptor,
+    read_table,
     selector_fault,
     stack_load_allowed,
 )
@@ -160,10 +160,10 @@ def inner_stack(
         selector_fault(core, vectors.TS, cpu[SELECTOR + TR])
         return -1, 0
     gva = cpu[BASE + TR] + at
-    pointer = read_linear(cpu, core, ram, marks, gva & M32, size, 0)
+    pointer = read_table(cpu, core, ram, marks, gva & M32, size)
     if pointer < 0:
         return -1, 0
-    selector = read_linear(cpu, core, ram, marks, (gva + size) & M32, 2, 0)
+    selector = read_table(cpu, core, ram, marks, (gva + size) & M32, 2)
     return selector, pointer
 
 

@@ -15,7 +15,7 @@ from isa import vectors
 from isa import workspace as w
 from isa.accounts import charge, raise_fault
 from isa.jit import jit, load32
-from isa.memory import probe_write, read_linear, translate, write_linear
+from isa.memory import probe_write, read_physical, translate, write_linear
 from isa.modes import refresh
 from isa.registers import (
     ATTR_ACCESSED,
@@ -53,7 +53,7 @@ M32 = 0xFFFFFFFF
 
 # A descriptor in memory: (linear address, low doubleword, high doubleword).
 Descriptor = tuple[int, int, int]
-FAILED = -1  # in place of the address: a fault or an exit has been recorded
+FAILED = -1  # in place of the address: a fault has been recorded
 ABSENT = -2  # in place of the address: the selector points outside its table
 
 INDEX_MASK = 0xFFFC  # a selector without its RPL: null if zero, and the form of error codes
@@ -142,18 +142,42 @@ def dpl_of(high: int) -> int:
 
 
 @jit
+def read_table(cpu: State, core: Workspace, ram: object, marks: object, gva: int, size: int) -> int:
+    """Read 1, 2 or 4 bytes of a system table as supervisor; -1 after recording a page fault.
+
+    Tables are memory: addresses without RAM read as all ones, as paging structures do.
+    """
+    if (gva & 0xFFF) + size <= 4096:
+        address = translate(cpu, core, ram, marks, gva, 0, 0)
+        if address < 0:
+            return -1
+        if address + size <= core[w.RAM_BYTES]:
+            return read_physical(core, ram, address, size)
+        return (1 << size * 8) - 1
+    value = 0
+    for index in range(size):
+        byte = translate(cpu, core, ram, marks, (gva + index) & M32, 0, 0)
+        if byte < 0:
+            return -1
+        known = byte < core[w.RAM_BYTES]
+        value |= (read_physical(core, ram, byte, 1) if known else 0xFF) << 8 * index
+    return value
+
+
+@jit
 def read_pair(cpu: State, core: Workspace, ram: object, marks: object, gva: int) -> tuple[int, int]:
-    """Two doublewords of a system table, read as supervisor; the first is -1 after trouble."""
+    """Two doublewords of a system table; the first is -1 after a page fault."""
     if (gva & 0xFFF) + 8 <= 4096:
         address = translate(cpu, core, ram, marks, gva, 0, 0)
         if address < 0:
             return -1, 0
         if address + 8 <= core[w.RAM_BYTES]:
             return load32(ram, address), load32(ram, address + 4)
-    low = read_linear(cpu, core, ram, marks, gva, 4, 0)
+        return M32, M32
+    low = read_table(cpu, core, ram, marks, gva, 4)
     if low < 0:
         return -1, 0
-    high = read_linear(cpu, core, ram, marks, (gva + 4) & M32, 4, 0)
+    high = read_table(cpu, core, ram, marks, (gva + 4) & M32, 4)
     if high < 0:
         return -1, 0
     return low, high

@@ -50,8 +50,6 @@ RECORD: Final = 32  # core index of the record of the instruction being executed
 LAST_TOTAL: Final = 33  # instructions retired at the last fault delivery
 FAULTS_IN_ROW: Final = 34  # faults delivered since an instruction retired
 LINEAR: Final = 35  # EIP to continue a repeated instruction at
-FRAME: Final = 48  # FRAME_WORDS words: a stack frame being built or read, see isa.stack
-FRAME_WORDS: Final = 16
 RESERVED_SCALARS: Final = 64
 
 REPLAY: Final = 64  # 8 x (physical address, bytes, value)
@@ -93,6 +91,9 @@ EVENT_NAMES: Final = (
 EVENTS: Final = 16
 COST: Final = 128  # EVENTS words: modelled cycles of one event
 COUNT: Final = 144  # 4 x EVENTS words: events counted by privilege level, [cpl * EVENTS + event]
+
+FRAME: Final = 224  # a stack frame being built or read, see isa.stack; a call gate needs 35 words
+FRAME_WORDS: Final = 48
 
 # --- tables ----------------------------------------------------------------------------------
 TLB: Final = 1024

@@ -80,9 +80,7 @@ class ProtectedMachine:
         for level in range(4):
             self.describe(CODES[level], descriptor(kind=CODE_RX, dpl=level))
             self.describe(DATAS[level], descriptor(kind=DATA_RW, dpl=level))
-        self.describe(
-            TSS_SELECTOR, descriptor(TSS, 0x67, TSS32_BUSY, big=0, pages=0, accessed=0)
-        )
+        self.describe(TSS_SELECTOR, descriptor(TSS, 0x67, TSS32_BUSY, big=0, pages=0, accessed=0))
         for level in range(3):
             self.poke(TSS + 4 + 8 * level, STACKS[level])
             self.poke(TSS + 8 + 8 * level, DATAS[level] | level)
