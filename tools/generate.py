@@ -99,7 +99,7 @@ def columns_text(forms: Sequence[Form]) -> str:
     blocks = [f'"""The table\'s columns, indexed by form. {WARNING}"""\n\nimport numpy as np\n']
     for name, values in columns.items():
         shape = f".reshape(-1, {widths[name]})" if name in widths else ""
-        blocks.append(_array(name, values, "np.int32", shape))
+        blocks.append(_array(name, values, "np.int64", shape))
     return "\n".join(blocks)
 
 
@@ -109,8 +109,8 @@ def opcode_map_text(forms: tuple[Form, ...]) -> str:
         f'"""Which bytes select which form (isa/opcode_map.py). {WARNING}"""\n\n'
         f"import numpy as np\n\nGROUP_COUNT = {built.group_count}\n"
     )
-    opcodes = _array("OPCODE_MAP", built.opcodes, "np.int16", "")
-    groups = _array("GROUP_MAP", built.groups, "np.int16", "")
+    opcodes = _array("OPCODE_MAP", built.opcodes, "np.int64", "")
+    groups = _array("GROUP_MAP", built.groups, "np.int64", "")
     return "\n".join([head, opcodes, groups])
 
 
