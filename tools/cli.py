@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = build_app()(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
-    except (CycloptsError, TrapgateError) as error:
+    except CycloptsError as error:
+        return _refuse(" ".join(str(error).split()))
+    except TrapgateError as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return _refuse("interrupted", status.INTERRUPTED)
