@@ -67,6 +67,28 @@ if ENABLED:
     numba.config.CACHE_DIR = str(CACHE_FOLDER)
 
 
+def _one_specialisation(dispatcher: Any) -> Any:
+    """Make constants in calls count as int64, so that a function is compiled once.
+
+    numba would compile another version of a callee for every constant argument. The hook is
+    private to numba; without it the project still works, only compiling longer.
+    """
+    original = getattr(dispatcher, "get_call_template", None)
+    if original is not None:
+
+        def widened(args: Any, kws: Any) -> Any:
+            wide = tuple(_widen(a) for a in args)
+            return original(wide, {name: _widen(a) for name, a in kws.items()})
+
+        dispatcher.get_call_template = widened
+    return dispatcher
+
+
+def _widen(kind: Any) -> Any:
+    kind = types.unliteral(kind)
+    return types.int64 if isinstance(kind, types.Integer | types.Boolean) else kind
+
+
 def jit(function: F) -> F:
     """Compile a function of the machine; typed as the identity, so that mypy sees its signature.
 
@@ -76,9 +98,9 @@ def jit(function: F) -> F:
     """
     options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
     try:
-        return numba.njit(_nrt=False, **options)(function)  # type: ignore[no-any-return]
+        return _one_specialisation(numba.njit(_nrt=False, **options)(function))  # type: ignore[no-any-return]
     except (KeyError, TypeError):
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+        return _one_specialisation(numba.njit(**options)(function))  # type: ignore[no-any-return]
 
 
 def inline(function: F) -> F:
