@@ -6,14 +6,22 @@ their own work here. `by_cause` splits both. It does not keep a clock: that is t
 Rules for the machine's own cycles
     page walks                                   tlb_refill
     port and device-memory accesses              device
-    everything else at CPL 0 under a monitor     world_switch
+    everything else at CPL 0 under a monitor,
+    and every delivery of an event to it         world_switch
     everything else                              guest
 """
 
 from typing import Final
 
 from isa.processor import Processor
-from isa.workspace import EVENT_MEMORY_IO, EVENT_NAMES, EVENT_PORT, EVENT_TLB_REFILL
+from isa.workspace import (
+    EVENT_DELIVERY,
+    EVENT_INTERRUPT,
+    EVENT_MEMORY_IO,
+    EVENT_NAMES,
+    EVENT_PORT,
+    EVENT_TLB_REFILL,
+)
 
 CAUSES: Final = (
     "guest",
@@ -58,4 +66,6 @@ class Ledger:
             return "tlb_refill"
         if event in (EVENT_PORT, EVENT_MEMORY_IO):
             return "device"
-        return "world_switch" if self._monitored and level == 0 else "guest"
+        if self._monitored and (level == 0 or event in (EVENT_DELIVERY, EVENT_INTERRUPT)):
+            return "world_switch"
+        return "guest"
