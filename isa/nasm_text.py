@@ -28,8 +28,6 @@ SIZE_WORDS: Final = {8: "byte", 16: "word", 32: "dword", 64: "qword"}
 SIZE_TELLING: Final = frozenset(
     {kinds.K_R8, kinds.K_R16, kinds.K_R32, kinds.K_AL, kinds.K_AX, kinds.K_EAX}
 )
-# Kinds whose memory has one size only, or two that an assembler need not be told.
-SIZE_KNOWN: Final = kinds.MEMORY_ONLY | {kinds.K_R32M16}
 ADDRESSED_BY_SIZE: Final = frozenset({"si", "di", "bx", "cx"})
 OVERRIDABLE: Final = frozenset({"source", "memory"})
 REPEAT_WORDS: Final = {
@@ -76,8 +74,7 @@ def _hides_operand_size(form: Form) -> bool:
     """Whether neither mnemonic nor operands tell the operand size."""
     if not form.encoding.operand_size or kinds.K_IMM8S in form.kinds:
         return False
-    sizes_differ = kinds.K_REL16 in form.kinds or kinds.K_REL32 in form.kinds
-    return sizes_differ or f"_o{form.encoding.operand_size}" in form.name
+    return f"_o{form.encoding.operand_size}" in form.name
 
 
 def _mnemonic(form: Form, bits: int) -> str:
@@ -97,10 +94,18 @@ def _operand_text(form: Form, position: int, operand: Operand, bits: int) -> str
         case Immediate():
             return _immediate_text(form, position, operand, bits)
         case Target():
-            return f"{operand.address:#x}"
+            return _target_text(form, position, operand, bits)
         case FarPointer():
             size = f"{SIZE_WORDS[operand.bits]} " if operand.bits != bits else ""
             return f"{size}{operand.selector:#x}:{operand.offset:#x}"
+
+
+def _target_text(form: Form, position: int, target: Target, bits: int) -> str:
+    size = form.encoding.operand_size
+    text = f"{target.address:#x}"
+    if form.kinds[position] == kinds.K_REL8 or size == bits:
+        return text
+    return f"{'' if form.flow == 'call' else 'near '}{SIZE_WORDS[size]} {text}"
 
 
 def _immediate_text(form: Form, position: int, immediate: Immediate, bits: int) -> str:
@@ -120,7 +125,7 @@ def _memory_text(form: Form, position: int, memory: Memory, bits: int) -> str:
         if memory.bits != bits:
             words.append(SIZE_WORDS[memory.bits])
         words.append("far")
-    elif kind not in SIZE_KNOWN and kind not in kinds.MEMORY_OFFSET:
+    elif kind not in kinds.MEMORY_ONLY | kinds.MEMORY_OFFSET:
         if not _size_told(form, position):
             words.append(SIZE_WORDS[memory.bits])
     return " ".join([*words, address_text(memory, bits)])

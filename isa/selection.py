@@ -43,10 +43,18 @@ ALIASES: Final = {
 }
 
 # Mnemonics that name the operand size, or leave it to the code: NASM's `pushf` is the code's own
-# size, `pushfw` and `pushfd` say which.
+# size, `pushfw` and `pushfd` say which. The table may have one name or two.
 SIZED: Final = {
-    f"{stem}{suffix}": (stem, f"{stem}D", bits)
-    for stem in ("PUSHA", "POPA", "PUSHF", "POPF", "IRET")
+    f"{stem}{suffix}": (stem, long, bits)
+    for stem, long in (
+        ("PUSHA", "PUSHAD"),
+        ("POPA", "POPAD"),
+        ("PUSHF", "PUSHFD"),
+        ("POPF", "POPFD"),
+        ("IRET", "IRETD"),
+        ("RET", "RET"),
+        ("RETF", "RETF"),
+    )
     for suffix, bits in (("", 0), ("W", 16), ("D", 32))
 }
 
@@ -77,7 +85,7 @@ def forms_by_mnemonic() -> Mapping[str, tuple[Form, ...]]:
     sized = {
         name: [
             form
-            for mnemonic in (short, long)
+            for mnemonic in dict.fromkeys((short, long))
             for form in found[mnemonic]
             if bits in (0, form.encoding.operand_size)
         ]
@@ -126,6 +134,8 @@ def _spellings(name: str, operands: Sequence[Operand]) -> list[tuple[Operand, ..
         spellings.append((written[0], written[0], written[1]))
     elif name in ("TEST", "XCHG") and len(written) == 2:
         spellings.append((written[1], written[0]))
+    if name == "XCHG":
+        spellings.reverse()  # NASM puts the first of two registers in ModRM.reg
     return spellings
 
 

@@ -21,7 +21,7 @@ from isa.instruction import (
     Register,
     Target,
 )
-from isa.notation import Form, load_table
+from isa.notation import PREFIX_BYTES, Form, load_table
 from isa.opcode_map import CONTROL_REGISTERS, LOADABLE_SEGMENT_REGISTERS, SEGMENT_REGISTERS
 from isa.vocabulary import ACCESS_WRITE
 
@@ -29,6 +29,7 @@ ADDRESS = 0x4000  # of every sample, so that branches have room on both sides
 SAMPLES = 8  # per form and code size
 STRIDE = 37  # prime to the number of address shapes: walks through all of them
 
+DISPLACEMENTS = (0, 0x7F, -0x80, 0x80, -0x12345)
 IMMEDIATES = {
     kinds.K_IMM8: (0x12, 0x7F, 0x80, 0xFF),
     kinds.K_IMM8S: (0x05, 0x7F, -0x80, -0x01),
@@ -63,15 +64,19 @@ def addresses_32() -> tuple[Memory, ...]:
     shapes = [Memory(displacement=0x12345678), Memory(displacement=0xC0001000)]
     for base, displacement in product(registers, (0, 0x12, -0x34, 0x1234, -0x12345)):
         shapes.append(Memory(base=base, displacement=displacement))
-    for index, scale, displacement in product(indexes, (1, 2, 4, 8), (0x1234, -0x56789)):
-        if scale > 2:  # assemblers rewrite [index*2] and [index*1] with a base
-            shapes.append(Memory(index=index, scale=scale, displacement=displacement))
+    for index, scale, displacement in product(indexes, (1, 2, 4, 8), (0, 0x1234, -0x56789)):
+        shapes.append(Memory(index=index, scale=scale, displacement=displacement))
     for base, index, scale in product(registers, indexes, (1, 2, 4, 8)):
-        for displacement in (0, 0x7F, -0x80, 0x80, -0x12345):
-            if not displacement and base.name == "ebp" and scale == 1:
-                continue  # assemblers exchange base and index, which drops a byte
-            shapes.append(Memory(base, index, scale, displacement))
+        shapes += [Memory(base, index, scale, displacement) for displacement in DISPLACEMENTS]
     return tuple(replace(shape, address_bits=32) for shape in shapes)
+
+
+def is_rewritten_by_nasm(memory: Memory) -> bool:
+    """NASM writes [eax*2] as [eax+eax], [eax*1] as [eax] and [ebp+eax] as [eax+ebp]."""
+    if memory.base is None:
+        return memory.index is not None and memory.scale <= 2
+    no_displacement = memory.displacement == 0 and memory.base.name == "ebp"
+    return no_displacement and memory.index is not None and memory.scale == 1
 
 
 def addresses_16() -> tuple[Memory, ...]:
@@ -88,6 +93,10 @@ def addresses_16() -> tuple[Memory, ...]:
 
 
 ADDRESSES = {16: addresses_16(), 32: addresses_32()}
+SAMPLED = {
+    bits: tuple(shape for shape in shapes if not is_rewritten_by_nasm(shape))
+    for bits, shapes in ADDRESSES.items()
+}
 
 
 def all_samples(bits: int) -> Iterator[Sample]:
@@ -143,7 +152,7 @@ def _takes_memory(kind: int, turn: int) -> bool:
 
 
 def _memory(form: Form, kind: int, turn: int) -> Memory:
-    shapes = ADDRESSES[32 if turn % 3 else 16]
+    shapes = SAMPLED[32 if turn % 3 else 16]
     shape = shapes[(form.number * SAMPLES + turn) * STRIDE % len(shapes)]
     bits = FAR_OFFSET_BITS[kind] if form.far else kinds.KIND_BITS[kind]
     return replace(shape, bits=bits, far=form.far, segment=_segment(turn))
@@ -192,3 +201,18 @@ def _prefixes(form: Form, operands: tuple[Operand, ...], turn: int, bits: int) -
         operand_bits=0,
         address_bits=48 - bits if string and turn % 2 else 0,
     )
+
+
+def address_samples(bits: int) -> Iterator[Sample]:
+    """Every address shape, of both address sizes, as the operand of a load."""
+    load = next(form for form in load_table() if form.name == "MOV_r32_rm32")
+    target = Register("r32", 7)
+    for shape in (*ADDRESSES[16], *ADDRESSES[32]):
+        operands = (target, replace(shape, bits=32))
+        yield Sample(load, operands, Prefixes(), bits, encode(load, operands, bits, ADDRESS))
+
+
+def normal_order(data: bytes) -> tuple[tuple[int, ...], bytes]:
+    """The prefixes sorted, and the rest: assemblers differ in the order of prefixes."""
+    count = next(index for index, byte in enumerate(data) if byte not in PREFIX_BYTES)
+    return tuple(sorted(data[:count])), data[count:]
