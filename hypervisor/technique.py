@@ -186,13 +186,15 @@ class Technique(ABC):
 
     def instruction_text(self) -> str:
         """The instruction at CS:EIP in words, as far as its bytes can be read."""
-        from isa.disassembly import decode
+        from isa.disassembly import DecodeError, decode
 
         code = self.read_code(15)
         if not code:
             return "(no code)"
-        instruction = decode(code, 0, self.code_bits, self.snapshot_eip())
-        return instruction.text if instruction is not None else f"db {code[0]:#04x}"
+        try:
+            return decode(code, 0, self.code_bits, self.snapshot_eip()).text
+        except DecodeError:
+            return f"db {code[0]:#04x}"
 
     def snapshot_eip(self) -> int:
         """EIP alone, without the cost of a whole snapshot."""

@@ -1,0 +1,278 @@
+"""The bare machine: the guest owns the processor. What every other technique is measured against.
+
+Nothing is intercepted. This file is what a mainboard is: it carries port and device-memory
+accesses to the devices, lets time pass for them, and passes interrupts on. A device sees, as the
+time of an access, the number of instructions completed before the accessing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import xxhash
+
+from hypervisor.addresses import Gva
+from hypervisor.guest_memory import GuestMemory
+from hypervisor.guest_paging import PagingState, peek
+from hypervisor.idle import skip_to_interrupt
+from hypervisor.technique import (
+    FAULTS_WITHOUT_PROGRESS,
+    RAM_BYTES,
+    SLICE_INSTRUCTIONS,
+    Snapshot,
+    Stop,
+    StopReason,
+    Technique,
+    VmStopped,
+)
+from isa import entry, state, workspace
+from isa.devices.platform import Platform
+from isa.exits import Exit
+from isa.ledger import Ledger
+from isa.processor import Processor
+from isa.registers import ATTR_DB, ATTR_P, ATTR_S, CR0_PE, CS, EBX, EFLAGS_IF, ESP
+
+if TYPE_CHECKING:
+    from isa.boot import BootImage
+    from isa.costs import Costs
+
+_FAULT_LOOP: Final = 1  # detail of a YIELD exit: faults are delivered, nothing completes
+
+
+class Bare(Technique):
+    """One guest on one machine."""
+
+    name: ClassVar[str] = "bare"
+    summary: ClassVar[str] = "the guest owns the machine"
+
+    def __init__(
+        self,
+        ram_bytes: int = RAM_BYTES,
+        *,
+        costs: Costs | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__(ram_bytes, costs=costs, progress=progress)
+        self.processor = Processor(ram_bytes, costs)
+        self.platform = Platform(self.processor.read_physical, ram_bytes)
+        self._ledger = Ledger(self.processor, monitored=False)
+        self._memory = GuestMemory(
+            memoryview(self.processor.memory),
+            self.processor.write_physical,
+            range(ram_bytes // 4096),
+            self.platform.bus,
+        )
+        self._idle = 0
+        self._fault_loops = 0
+        self._fault_loops_at = -1
+        self._ended: Stop | None = None
+
+    # --- boot ----------------------------------------------------------------------------------
+
+    def boot(self, image: BootImage) -> None:
+        """Put a guest into memory and make its first instruction the next one."""
+        processor = self.processor
+        for address, data in image.segments:
+            processor.write_physical(address, data)
+        if not image.protected:
+            self._enter_real_mode()
+        processor.eip = image.entry
+        processor.gpr[0] = image.eax
+        processor.gpr[EBX] = image.ebx
+        processor.gpr[ESP] = image.esp
+
+    def _enter_real_mode(self) -> None:
+        cpu = self.processor.cpu
+        cpu[state.CR0] &= ~CR0_PE
+        for segment in range(6):
+            cpu[state.SELECTOR + segment] = 0
+            cpu[state.BASE + segment] = 0
+            cpu[state.LIMIT + segment] = 0xFFFF
+            kind = 0xB if segment == CS else 0x3
+            cpu[state.ATTRIBUTES + segment] = ATTR_P | ATTR_S | kind
+
+    # --- running -------------------------------------------------------------------------------
+
+    def run(self, until: int | None = None) -> Stop:
+        """Run until the guest ends or has completed `until` instructions since boot."""
+        if self._ended is not None:
+            return self._ended
+        try:
+            with self._interruptible():
+                self._run(until)
+        except VmStopped as ending:
+            stop = self._stop(ending.reason, ending.detail)
+            if ending.reason not in (StopReason.BUDGET, StopReason.INTERRUPTED):
+                self._ended = stop
+            return stop
+        raise AssertionError("a run without an ending")
+
+    def _run(self, until: int | None) -> None:
+        """Run slice after slice; ends by VmStopped."""
+        next_pause = self.guest_instructions + SLICE_INSTRUCTIONS
+        while True:
+            now = self.guest_instructions
+            self._let_time_pass(now)
+            if until is not None and now >= until:
+                raise VmStopped(StopReason.BUDGET, f"{now:,} guest instructions completed")
+            if now >= next_pause or self._stop_requested:
+                self._between_slices()
+                next_pause = now + SLICE_INSTRUCTIONS
+            self.processor.want_interrupt_window(self.platform.interrupt_pending())
+            limit = next_pause if until is None else min(until, next_pause)
+            deadline = self.platform.clock.next_deadline()
+            if deadline is not None:
+                limit = min(limit, deadline - self._idle)
+            self._handle(self.processor.run(limit - now))
+
+    def _let_time_pass(self, instructions: int) -> None:
+        """Bring the devices' clock up to an instruction count, and end the run if they ask to."""
+        clock = self.platform.clock
+        clock.advance_to(instructions + self._idle)
+        clock.run_due()
+        if self.platform.exit_code is not None:
+            raise VmStopped(StopReason.EXIT, "the guest wrote to the exit port")
+        if self.platform.reset_requested:
+            raise VmStopped(StopReason.SHUTDOWN, "the guest reset the machine")
+
+    def _handle(self, reason: Exit) -> None:
+        processor, bus = self.processor, self.platform.bus
+        if reason is Exit.BUDGET:
+            return
+        address, size, value = processor.detail
+        if reason is Exit.INTERRUPT_WINDOW:
+            processor.pending_interrupt = self.platform.acknowledge_interrupt()
+        elif reason is Exit.PORT_IN:
+            self._set_access_time()
+            processor.complete_port_read(size, bus.read_port(address, size))
+        elif reason is Exit.PORT_OUT:
+            self._set_access_time()
+            bus.write_port(address, size, value)
+        elif reason is Exit.PORT_STRING:
+            self._set_access_time()
+            processor.answer_read(bus.read_port(address, size))
+        elif reason is Exit.MEMORY_READ:
+            self._set_access_time()
+            processor.answer_read(bus.read_memory(address, size))
+        elif reason is Exit.MEMORY_WRITE:
+            for gpa, bytes_written, stored in processor.posted_writes():
+                bus.write_memory(gpa, bytes_written, stored)
+        elif reason is Exit.HALT:
+            self._wait()
+        elif reason is Exit.YIELD:
+            self._note_yield(address)
+        elif reason is Exit.SHUTDOWN:
+            raise VmStopped(StopReason.SHUTDOWN, "triple fault")
+        else:
+            raise VmStopped(StopReason.ERROR, "the guest executed an instruction kept for monitors")
+
+    def _set_access_time(self) -> None:
+        """A device sees how many instructions were completed before the one that accesses it."""
+        retired = self.guest_instructions - int(self.processor.core[workspace.EXIT_D])
+        clock = self.platform.clock
+        clock.advance_to(max(clock.now, retired + self._idle))
+
+    def _wait(self) -> None:
+        """HLT: let idle time pass until an interrupt comes."""
+        if not self.processor.eflags & EFLAGS_IF:
+            raise VmStopped(StopReason.HALT, "HLT with interrupts disabled")
+        skipped = skip_to_interrupt(self.platform, lambda: self._stop_requested)
+        self._idle += skipped
+        self.processor.cpu[state.TSC_OFFSET] += skipped
+
+    def _note_yield(self, kind: int) -> None:
+        """Stop a guest that takes fault after fault; let a long string instruction go on."""
+        if self._stop_requested:
+            self._between_slices()
+        if kind != _FAULT_LOOP:
+            return
+        if self._fault_loops_at != self.guest_instructions:
+            self._fault_loops_at = self.guest_instructions
+            self._fault_loops = 0
+        self._fault_loops += 1
+        if self._fault_loops * entry.FAULTS_WITHOUT_PROGRESS >= FAULTS_WITHOUT_PROGRESS:
+            raise VmStopped(StopReason.ERROR, "fault after fault, and no instruction completes")
+
+    # --- what is known -------------------------------------------------------------------------
+
+    @property
+    def exit_code(self) -> int | None:
+        """The process status the guest asked for, or None while it has not."""
+        return self.platform.exit_code
+
+    @property
+    def console(self) -> bytes:
+        """Everything the guest has written to COM1 and to port 0xE9."""
+        return bytes(self.platform.console_output)
+
+    @property
+    def screen(self) -> str:
+        """The 25 lines of the guest's text screen."""
+        return self.platform.vga.text()
+
+    @property
+    def guest_instructions(self) -> int:
+        """Instructions the guest has completed."""
+        return self.processor.retired_total
+
+    @property
+    def cycles(self) -> int:
+        """The modelled clock."""
+        return self.processor.cycles
+
+    @property
+    def ledger(self) -> Mapping[str, int]:
+        """The modelled clock by cause."""
+        return self._ledger.by_cause()
+
+    @property
+    def exits(self) -> Mapping[str, int]:
+        """None: nothing is intercepted."""
+        return {}
+
+    def snapshot(self) -> Snapshot:
+        """The state of the machine."""
+        cpu = [int(word) for word in self.processor.cpu]
+        return Snapshot(
+            guest_instructions=self.guest_instructions,
+            gpr=tuple(cpu[state.GPR : state.GPR + 8]),
+            eip=cpu[state.EIP],
+            eflags=cpu[state.EFLAGS],
+            cpl=cpu[state.CPL],
+            selectors=tuple(cpu[state.SELECTOR : state.SELECTOR + 8]),
+            cr0=cpu[state.CR0],
+            cr2=cpu[state.CR2],
+            cr3=cpu[state.CR3],
+            cr4=cpu[state.CR4],
+            gdtr=(cpu[state.GDTR_BASE], cpu[state.GDTR_LIMIT]),
+            idtr=(cpu[state.IDTR_BASE], cpu[state.IDTR_LIMIT]),
+            halted=bool(cpu[state.HALTED]),
+            ram_digest=xxhash.xxh3_128_hexdigest(self.processor.memory),
+        )
+
+    def snapshot_eip(self) -> int:
+        """EIP alone."""
+        return self.processor.eip
+
+    def read_memory(self, gpa: int, size: int) -> bytes:
+        """Bytes of the guest's RAM."""
+        return self._memory.read_bytes(gpa, size)
+
+    def read_code(self, size: int) -> bytes:
+        """Up to `size` bytes at CS:EIP, fewer where the guest's map ends."""
+        processor = self.processor
+        paging = PagingState(processor.cr0, processor.cr3, processor.cr4)
+        first = processor.segment(CS).base + processor.eip
+        code = bytearray()
+        for gva in range(first, first + size):
+            found = peek(self._memory, paging, Gva(gva & 0xFFFFFFFF))
+            if found is None or not self._memory.has_ram(found.gpa, 1):
+                break
+            code.append(self._memory.read(found.gpa, 1))
+        return bytes(code)
+
+    @property
+    def code_bits(self) -> int:
+        """Default size of the code at CS:EIP."""
+        return 32 if self.processor.segment(CS).attributes & ATTR_DB else 16
