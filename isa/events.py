@@ -23,10 +23,12 @@ from isa.privilege_levels import (
     check_entry,
     commit_code,
     commit_stack,
+    gate_offset,
     gate_target,
     inner_stack,
     inner_stack_segment,
     make_null,
+    set_inner_pointer,
 )
 from isa.records import TRANSFER, TROUBLED
 from isa.registers import (
@@ -213,11 +215,6 @@ def gate_fault(core: Workspace, vector: int, gate: int) -> int:
 
 
 @jit
-def gate_offset(low: int, high: int) -> int:
-    return low & M16 | (high & 0xFFFF0000 if high >> 8 & 8 else 0)
-
-
-@jit
 def check_gate(cpu: State, core: Workspace, vector: int, high: int, kind: int) -> int:
     """Type, privilege and presence of an IDT gate: TRANSFER if it may be used, or TROUBLED."""
     gate = high >> 8 & 0x1F
@@ -386,13 +383,6 @@ def enter_inner(
     set_inner_pointer(cpu, top, count * size)
     start_handler(cpu, core, gate_low, gate_high)
     return TRANSFER
-
-
-@jit
-def set_inner_pointer(cpu: State, top: int, used: int) -> None:
-    """ESP of a stack just switched to: all of the TSS's value, less what was pushed."""
-    mask = pointer_mask(cpu[ATTRIBUTES + SS])
-    cpu[GPR + ESP] = top & (M32 ^ mask) | (top - used) & mask
 
 
 @jit

@@ -19,6 +19,7 @@ from isa.registers import (
     CS,
     DS,
     ES,
+    ESP,
     FS,
     GS,
     SS,
@@ -28,6 +29,7 @@ from isa.segmentation import (
     CONFORMING,
     FAILED,
     INDEX_MASK,
+    TYPE_IS_32_BIT,
     Descriptor,
     attributes_of,
     dpl_of,
@@ -39,11 +41,12 @@ from isa.segmentation import (
     selector_fault,
     stack_load_allowed,
 )
-from isa.state import ATTRIBUTES, BASE, CPL, LIMIT, SELECTOR, State
+from isa.stack import pointer_mask
+from isa.state import ATTRIBUTES, BASE, CPL, GPR, LIMIT, SELECTOR, State
 from isa.workspace import Workspace
 
 M32 = 0xFFFFFFFF
-TSS_IS_32_BIT = 8  # in the type of a TSS descriptor
+M16 = 0xFFFF
 
 _CODE = ATTR_S | ATTR_CODE
 
@@ -82,6 +85,8 @@ def gate_target_allowed(cpl: int, high: int) -> int:
 def direct_target_allowed(cpl: int, selector: int, high: int) -> int:
     """1 if a far JMP or CALL may go here without a gate."""
     attributes = attributes_of(high)
+    if attributes & _CODE != _CODE:
+        return 0
     if attributes & CONFORMING == CONFORMING:
         return 1 if dpl_of(high) <= cpl else 0
     return 1 if selector & 3 <= cpl and dpl_of(high) == cpl else 0
@@ -142,6 +147,12 @@ def check_entry(
     return probe_accessed(cpu, core, ram, marks, gva, high)
 
 
+@jit
+def gate_offset(low: int, high: int) -> int:
+    """Offset of a call, interrupt or trap gate: 16-bit gates have 16 bits of it."""
+    return low & M16 | (high & 0xFFFF0000 if high >> 8 & 8 else 0)
+
+
 # --- stacks ----------------------------------------------------------------------------------
 
 
@@ -150,7 +161,7 @@ def inner_stack(
     cpu: State, core: Workspace, ram: object, marks: object, level: int
 ) -> tuple[int, int]:
     """SS and ESP for a privilege level from the current TSS; SS is -1 after trouble."""
-    if cpu[ATTRIBUTES + TR] & TSS_IS_32_BIT:
+    if cpu[ATTRIBUTES + TR] & TYPE_IS_32_BIT:
         size = 4
         at = 4 + level * 8
     else:
@@ -222,6 +233,13 @@ def commit_code(cpu: State, selector: int, level: int, low: int, high: int) -> N
 @jit
 def commit_stack(cpu: State, selector: int, low: int, high: int) -> None:
     fill_cache(cpu, SS, selector, low, high)
+
+
+@jit
+def set_inner_pointer(cpu: State, top: int, used: int) -> None:
+    """ESP of a stack just switched to: all of the TSS's value, less what was pushed."""
+    mask = pointer_mask(cpu[ATTRIBUTES + SS])
+    cpu[GPR + ESP] = top & (M32 ^ mask) | (top - used) & mask
 
 
 @jit

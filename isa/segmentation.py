@@ -62,7 +62,9 @@ SELECTOR_TI = 4  # the selector refers to the LDT
 # System descriptor types, S = 0.
 TYPE_TSS16 = 1
 TYPE_LDT = 2
+TYPE_CALL_GATE = 4  # of 16 bits; with TYPE_IS_32_BIT of 32
 TYPE_TSS32 = 9
+TYPE_IS_32_BIT = 8  # in the types of TSSs and gates
 TYPE_BUSY = 2  # this bit makes an available TSS a busy one
 
 ATTR_DPL = 3 << ATTR_DPL_SHIFT

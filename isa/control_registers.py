@@ -1,0 +1,217 @@
+"""Control and debug registers: MOV to and from CRn and DRn, LMSW SMSW CLTS, INVLPG.
+
+Debug registers hold their values, DR6 and DR7 with their fixed bits, and DR7.GD protects them;
+there are no breakpoints.
+
+Source: SDM vol. 3A, "Control Registers", "Invalidation of TLBs and Paging-Structure Caches";
+vol. 3B, "Debug Registers"; vol. 2, the instructions named.
+"""
+
+from isa import vectors
+from isa import workspace as w
+from isa.accounts import charge, raise_fault
+from isa.generated import forms as f
+from isa.interrupt_flag import continue_after
+from isa.jit import jit
+from isa.modes import refresh
+from isa.operands import effective_offset, read_operand, write_operand
+from isa.paging import flush_tlb, invalidate
+from isa.records import DONE, TROUBLED, a_of, b_of, segment_of
+from isa.registers import (
+    CR0_CD,
+    CR0_DEFINED,
+    CR0_EM,
+    CR0_ET,
+    CR0_MP,
+    CR0_NW,
+    CR0_PE,
+    CR0_PG,
+    CR0_TS,
+    CR0_WP,
+    CR4_DE,
+    CR4_MCE,
+    CR4_PCE,
+    CR4_PGE,
+    CR4_PSE,
+    CR4_TSD,
+    CR4_UMIP,
+)
+from isa.state import BASE, CR0, CR2, CR3, CR4, DR, GPR, State
+from isa.workspace import Workspace
+
+M32 = 0xFFFFFFFF
+
+CR4_SUPPORTED = CR4_TSD | CR4_DE | CR4_PSE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_UMIP
+
+DR6_FIXED = 0xFFFF0FF0
+DR6_WRITABLE = 0x0000E00F
+DR6_BD = 1 << 13
+DR7_FIXED = 0x00000400
+DR7_WRITABLE = 0xFFFF23FF
+DR7_GD = 1 << 13
+
+_LMSW_BITS = CR0_PE | CR0_MP | CR0_EM | CR0_TS
+
+
+@jit
+def undefined(core: Workspace) -> int:
+    """Record #UD; TROUBLED."""
+    raise_fault(core, vectors.UD, -1)
+    return TROUBLED
+
+
+@jit
+def write_cr0(cpu: State, core: Workspace, value: int) -> int:
+    """Set CR0: TRANSFER, or TROUBLED with #GP(0) for a combination that cannot be.
+
+    Bits that do not exist are ignored; ET reads as one.
+    """
+    paging_alone = value & (CR0_PG | CR0_PE) == CR0_PG
+    if paging_alone or value & (CR0_NW | CR0_CD) == CR0_NW:
+        raise_fault(core, vectors.GP, 0)
+        return TROUBLED
+    changed = cpu[CR0] ^ value
+    cpu[CR0] = value & CR0_DEFINED | CR0_ET
+    if changed & (CR0_PG | CR0_WP | CR0_PE):
+        flush_tlb(core)
+    refresh(cpu, core)
+    charge(cpu, core, w.EVENT_CR_WRITE, 1)
+    return continue_after(cpu, core)
+
+
+@jit
+def write_cr3(cpu: State, core: Workspace, value: int) -> int:
+    """Set CR3. Global pages are flushed too, which the architecture allows."""
+    cpu[CR3] = value
+    flush_tlb(core)
+    charge(cpu, core, w.EVENT_CR_WRITE, 1)
+    return continue_after(cpu, core)
+
+
+@jit
+def write_cr4(cpu: State, core: Workspace, value: int) -> int:
+    """Set CR4: TRANSFER, or TROUBLED with #GP(0) for a feature this processor has not."""
+    if value & ~CR4_SUPPORTED:
+        raise_fault(core, vectors.GP, 0)
+        return TROUBLED
+    if (cpu[CR4] ^ value) & (CR4_PSE | CR4_PGE):
+        flush_tlb(core)
+    cpu[CR4] = value
+    charge(cpu, core, w.EVENT_CR_WRITE, 1)
+    return continue_after(cpu, core)
+
+
+@jit
+def move_to_control(cpu: State, core: Workspace, at: int) -> int:
+    """MOV CRn, r32."""
+    number = a_of(core[at])
+    value = cpu[GPR + b_of(core[at])]
+    if number == 0:
+        return write_cr0(cpu, core, value)
+    if number == 3:
+        return write_cr3(cpu, core, value)
+    if number == 4:
+        return write_cr4(cpu, core, value)
+    if number != 2:
+        return undefined(core)
+    cpu[CR2] = value
+    charge(cpu, core, w.EVENT_CR_WRITE, 1)
+    return DONE
+
+
+@jit
+def move_from_control(cpu: State, core: Workspace, at: int) -> int:
+    """MOV r32, CRn."""
+    number = a_of(core[at])
+    if number == 0:
+        value = cpu[CR0]
+    elif number == 2:
+        value = cpu[CR2]
+    elif number == 3:
+        value = cpu[CR3]
+    elif number == 4:
+        value = cpu[CR4]
+    else:
+        return undefined(core)
+    cpu[GPR + b_of(core[at])] = value
+    return DONE
+
+
+@jit
+def debug_register(cpu: State, core: Workspace, at: int) -> int:
+    """The debug register an instruction may access (DR4, DR5 alias DR6, DR7), or -1: #UD or #DB."""
+    number = a_of(core[at])
+    if number == 4 or number == 5:
+        if cpu[CR4] & CR4_DE:
+            return raise_fault(core, vectors.UD, -1)
+        number += 2
+    if cpu[DR + 7] & DR7_GD:
+        cpu[DR + 7] &= ~DR7_GD
+        cpu[DR + 6] |= DR6_BD
+        return raise_fault(core, vectors.DB, -1)
+    return number
+
+
+@jit
+def move_debug(cpu: State, core: Workspace, at: int, operation: int) -> int:
+    """MOV to and from DRn."""
+    number = debug_register(cpu, core, at)
+    if number < 0:
+        return TROUBLED
+    register = GPR + b_of(core[at])
+    if operation == f.O_MOV_FROM_DR:
+        cpu[register] = cpu[DR + number]
+    elif number == 6:
+        cpu[DR + 6] = cpu[register] & DR6_WRITABLE | DR6_FIXED
+    elif number == 7:
+        cpu[DR + 7] = cpu[register] & DR7_WRITABLE | DR7_FIXED
+    else:
+        cpu[DR + number] = cpu[register]
+    return DONE
+
+
+@jit
+def load_machine_status(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+    """LMSW: the low four bits of CR0, of which PE can only be set."""
+    value = read_operand(cpu, core, ram, marks, at, 0)
+    if value < 0:
+        return TROUBLED
+    kept = cpu[CR0] & ~_LMSW_BITS | cpu[CR0] & CR0_PE
+    return write_cr0(cpu, core, kept | value & _LMSW_BITS)
+
+
+@jit
+def invalidate_page(cpu: State, core: Workspace, at: int) -> int:
+    """INVLPG. With large pages enabled everything goes: the TLB keeps them in small pieces."""
+    offset = effective_offset(cpu, core, at)
+    gva = (cpu[BASE + segment_of(core[at])] + offset) & M32
+    if cpu[CR4] & CR4_PSE:
+        flush_tlb(core)
+    else:
+        invalidate(core, gva)
+    charge(cpu, core, w.EVENT_INVLPG, 1)
+    return continue_after(cpu, core)
+
+
+@jit
+def execute_control(
+    cpu: State, core: Workspace, ram: object, marks: object, at: int, operation: int
+) -> int:
+    """MOV to and from CRn and DRn, CLTS, LMSW, SMSW, INVLPG."""
+    if operation == f.O_MOV_TO_CR:
+        return move_to_control(cpu, core, at)
+    if operation == f.O_MOV_FROM_CR:
+        return move_from_control(cpu, core, at)
+    if operation == f.O_INVLPG:
+        return invalidate_page(cpu, core, at)
+    if operation == f.O_LMSW:
+        return load_machine_status(cpu, core, ram, marks, at)
+    if operation == f.O_CLTS:
+        cpu[CR0] &= ~CR0_TS
+        charge(cpu, core, w.EVENT_CR_WRITE, 1)
+        return DONE
+    if operation == f.O_SMSW:
+        if write_operand(cpu, core, ram, marks, at, 0, cpu[CR0]) < 0:
+            return TROUBLED
+        return DONE
+    return move_debug(cpu, core, at, operation)

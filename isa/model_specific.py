@@ -1,0 +1,160 @@
+"""What identifies and counts: CPUID, the time-stamp and performance counters, RDMSR and WRMSR.
+
+The processor presents itself as of family 6 without a floating-point unit, by its own vendor name.
+Its time-stamp counter counts retired instructions, so that time is the same in every run.
+
+Source: SDM vol. 2, "CPUID", "RDTSC", "RDPMC", "RDMSR", "WRMSR"; vol. 4, "MSRs in the P6 Family
+Processors".
+"""
+
+from isa import vectors
+from isa.accounts import raise_fault, retired_total, settle
+from isa.generated import forms as f
+from isa.jit import jit
+from isa.records import DONE, TROUBLED
+from isa.registers import EAX, EBX, ECX, EDX
+from isa.state import APIC_BASE, GPR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, TSC_OFFSET, State
+from isa.workspace import Workspace
+
+M32 = 0xFFFFFFFF
+
+MSR_TIME_STAMP_COUNTER = 0x10
+MSR_APIC_BASE = 0x1B
+MSR_SYSENTER_CS = 0x174
+MSR_SYSENTER_ESP = 0x175
+MSR_SYSENTER_EIP = 0x176
+
+# CPUID leaf 0: "TrapgateCPU " in EBX, EDX, ECX.
+VENDOR = b"TrapgateCPU "
+_VENDOR_EBX = int.from_bytes(VENDOR[0:4], "little")
+_VENDOR_EDX = int.from_bytes(VENDOR[4:8], "little")
+_VENDOR_ECX = int.from_bytes(VENDOR[8:12], "little")
+CPUID_MAX_LEAF = 2
+
+# CPUID leaf 1: family 6, model 5, stepping 2. Steppings before model 3 have no working SYSENTER.
+SIGNATURE = 0x652
+FEATURE_DE = 1 << 2
+FEATURE_PSE = 1 << 3
+FEATURE_TSC = 1 << 4
+FEATURE_MSR = 1 << 5
+FEATURE_MCE = 1 << 7
+FEATURE_CX8 = 1 << 8
+FEATURE_SEP = 1 << 11
+FEATURE_PGE = 1 << 13
+FEATURE_CMOV = 1 << 15
+FEATURES = (
+    FEATURE_DE
+    | FEATURE_PSE
+    | FEATURE_TSC
+    | FEATURE_MSR
+    | FEATURE_MCE
+    | FEATURE_CX8
+    | FEATURE_SEP
+    | FEATURE_PGE
+    | FEATURE_CMOV
+)
+
+PERFORMANCE_COUNTERS = 2  # they exist, and count nothing: no event can be selected
+
+APIC_BASE_WRITABLE = 0xFFFFF800  # enable bit and address
+APIC_BASE_FIXED = 0x100  # this is the boot processor
+APIC_BASE_RESERVED = 0x6FF
+
+
+@jit
+def identify(cpu: State) -> int:
+    """CPUID. Leaves beyond the last give the last one, as on every processor of the family."""
+    leaf = cpu[GPR + EAX]
+    if leaf == 0:
+        set_four(cpu, CPUID_MAX_LEAF, _VENDOR_EBX, _VENDOR_ECX, _VENDOR_EDX)
+    elif leaf == 1:
+        set_four(cpu, SIGNATURE, 0, 0, FEATURES)
+    else:
+        set_four(cpu, 1, 0, 0, 0)
+    return DONE
+
+
+@jit
+def set_four(cpu: State, eax: int, ebx: int, ecx: int, edx: int) -> None:
+    cpu[GPR + EAX] = eax
+    cpu[GPR + EBX] = ebx
+    cpu[GPR + ECX] = ecx
+    cpu[GPR + EDX] = edx
+
+
+@jit
+def set_pair(cpu: State, value: int) -> int:
+    """Return a 64-bit value in EDX:EAX; DONE."""
+    cpu[GPR + EAX] = value & M32
+    cpu[GPR + EDX] = value >> 32 & M32
+    return DONE
+
+
+@jit
+def time_stamp(cpu: State, core: Workspace) -> int:
+    """The time-stamp counter: instructions retired before this one, plus an offset."""
+    settle(cpu, core)
+    return retired_total(cpu) + cpu[TSC_OFFSET]  # type: ignore[no-any-return]
+
+
+@jit
+def read_performance_counter(cpu: State, core: Workspace) -> int:
+    if cpu[GPR + ECX] >= PERFORMANCE_COUNTERS:
+        raise_fault(core, vectors.GP, 0)
+        return TROUBLED
+    return set_pair(cpu, 0)
+
+
+@jit
+def read_msr(cpu: State, core: Workspace) -> int:
+    """RDMSR: #GP(0) for registers that do not exist."""
+    number = cpu[GPR + ECX]
+    if number == MSR_TIME_STAMP_COUNTER:
+        return set_pair(cpu, time_stamp(cpu, core))
+    if number == MSR_APIC_BASE:
+        return set_pair(cpu, cpu[APIC_BASE])
+    if number == MSR_SYSENTER_CS:
+        return set_pair(cpu, cpu[SYSENTER_CS])
+    if number == MSR_SYSENTER_ESP:
+        return set_pair(cpu, cpu[SYSENTER_ESP])
+    if number == MSR_SYSENTER_EIP:
+        return set_pair(cpu, cpu[SYSENTER_EIP])
+    raise_fault(core, vectors.GP, 0)
+    return TROUBLED
+
+
+@jit
+def write_msr(cpu: State, core: Workspace) -> int:
+    """WRMSR: #GP(0) for registers that do not exist and for reserved bits."""
+    number = cpu[GPR + ECX]
+    value = cpu[GPR + EAX]
+    if number == MSR_TIME_STAMP_COUNTER:
+        # The P6 family can write the low half only; the high half becomes zero.
+        settle(cpu, core)
+        cpu[TSC_OFFSET] = value - retired_total(cpu)
+    elif number == MSR_SYSENTER_CS:
+        cpu[SYSENTER_CS] = value
+    elif number == MSR_SYSENTER_ESP:
+        cpu[SYSENTER_ESP] = value
+    elif number == MSR_SYSENTER_EIP:
+        cpu[SYSENTER_EIP] = value
+    elif number == MSR_APIC_BASE and not cpu[GPR + EDX] and not value & APIC_BASE_RESERVED:
+        cpu[APIC_BASE] = value & APIC_BASE_WRITABLE | APIC_BASE_FIXED
+    else:
+        raise_fault(core, vectors.GP, 0)
+        return TROUBLED
+    return DONE
+
+
+@jit
+def execute_model_specific(cpu: State, core: Workspace, operation: int) -> int:
+    """CPUID, RDTSC, RDPMC, RDMSR, WRMSR."""
+    if operation == f.O_CPUID:
+        return identify(cpu)
+    if operation == f.O_RDTSC:
+        return set_pair(cpu, time_stamp(cpu, core))
+    if operation == f.O_RDPMC:
+        return read_performance_counter(cpu, core)
+    if operation == f.O_RDMSR:
+        return read_msr(cpu, core)
+    return write_msr(cpu, core)

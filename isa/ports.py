@@ -1,0 +1,73 @@
+"""IN and OUT: the right to a port, and the exit that carries out the access.
+
+Devices are outside compiled code. An access retires and ends run(): after PORT_OUT the owner gives
+the value to the device, after PORT_IN it writes the device's answer to the accumulator.
+
+Source: SDM vol. 1, "Input/Output", "I/O Permission Bit Map"; vol. 2, "IN", "OUT".
+"""
+
+from isa import vectors
+from isa import workspace as w
+from isa.accounts import charge, raise_fault
+from isa.exits import Exit
+from isa.generated import forms as f
+from isa.generated.columns import IMM, OPERATION, OPSIZE
+from isa.jit import jit
+from isa.privilege_rules import iopl_allows
+from isa.records import TROUBLED, form_of
+from isa.registers import ATTR_UNUSABLE, CR0_PE, EAX, EDX, EFLAGS_VM, TR
+from isa.segmentation import TYPE_IS_32_BIT, read_table
+from isa.state import ATTRIBUTES, BASE, CR0, EFLAGS, EIP, GPR, LIMIT, State
+from isa.workspace import Workspace
+
+M32 = 0xFFFFFFFF
+
+TSS_MAP_BASE = 0x66  # where a 32-bit TSS keeps the offset of its I/O permission bit map
+
+_PORT_IN = int(Exit.PORT_IN)
+_PORT_OUT = int(Exit.PORT_OUT)
+
+
+@jit
+def check_port(
+    cpu: State, core: Workspace, ram: object, marks: object, port: int, size: int
+) -> int:
+    """Whether an access to `size` bytes at a port is allowed: 0, or -1 after #GP(0) or #PF."""
+    if not cpu[CR0] & CR0_PE:
+        return 0
+    if not cpu[EFLAGS] & EFLAGS_VM and iopl_allows(cpu):
+        return 0
+    kind = cpu[ATTRIBUTES + TR] & (ATTR_UNUSABLE | TYPE_IS_32_BIT)
+    if kind != TYPE_IS_32_BIT or cpu[LIMIT + TR] < TSS_MAP_BASE + 1:
+        return raise_fault(core, vectors.GP, 0)
+    base = read_table(cpu, core, ram, marks, (cpu[BASE + TR] + TSS_MAP_BASE) & M32, 2)
+    if base < 0:
+        return -1
+    place = base + (port >> 3)
+    if place + 1 > cpu[LIMIT + TR]:
+        return raise_fault(core, vectors.GP, 0)
+    bits = read_table(cpu, core, ram, marks, (cpu[BASE + TR] + place) & M32, 2)
+    if bits < 0:
+        return -1
+    if bits >> (port & 7) & ((1 << size) - 1):
+        return raise_fault(core, vectors.GP, 0)
+    return 0
+
+
+@jit
+def execute_port(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+    """IN and OUT by the record at `at`: always TROUBLED, with a fault or with an exit after it."""
+    form = form_of(core[at])
+    size = OPSIZE[form] >> 3
+    port = core[at + 2] & 0xFF if IMM[form, 0] else cpu[GPR + EDX] & 0xFFFF
+    if check_port(cpu, core, ram, marks, port, size) < 0:
+        return TROUBLED
+    charge(cpu, core, w.EVENT_PORT, 1)
+    cpu[EIP] = core[w.NEXT_EIP]
+    core[w.TROUBLE] = w.EXIT
+    core[w.EXIT_REASON] = _PORT_IN if OPERATION[form] == f.O_IN else _PORT_OUT
+    core[w.EXIT_A] = port
+    core[w.EXIT_B] = size
+    core[w.EXIT_C] = cpu[GPR + EAX] & ((1 << size * 8) - 1)
+    core[w.EXIT_D] = 1
+    return TROUBLED
