@@ -12,14 +12,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from isa import control_registers, descriptor_tables, segmentation, state, workspace
+from isa import state, workspace
 from isa.codemap import code_written
+from isa.control_registers import write_cr0, write_cr3, write_cr4
 from isa.costs import Costs
 from isa.exits import Exit
 from isa.interpreter import run
 from isa.modes import refresh
 from isa.paging import invalidate
 from isa.registers import EFLAGS_FIXED
+from isa.segmentation import load_data_segment, load_ldtr, load_tr
 from isa.vectors import EXCEPTION_NAMES
 
 Bytes = NDArray[np.uint8]
@@ -188,13 +190,63 @@ class Processor:
 
     # --- privileged instructions, for ring-0 software in Python -----------------------------------
 
+    def load_cr0(self, value: int) -> None:
+        """MOV CR0, value."""
+        self._privileged("MOV CR0", write_cr0, value)
+
+    def load_cr3(self, value: int) -> None:
+        """MOV CR3, value: flushes the TLB."""
+        self._privileged("MOV CR3", write_cr3, value)
+
+    def load_cr4(self, value: int) -> None:
+        """MOV CR4, value."""
+        self._privileged("MOV CR4", write_cr4, value)
+
+    def invlpg(self, gva: int) -> None:
+        """INVLPG of the page of a linear address."""
+        self._privileged("INVLPG", _invlpg, gva)
+
+    def lgdt(self, base: int, limit: int) -> None:
+        """LGDT of a table at a linear address."""
+        self._privileged("LGDT", _load_table, state.GDTR_BASE, base, limit)
+
+    def lidt(self, base: int, limit: int) -> None:
+        """LIDT of a table at a linear address."""
+        self._privileged("LIDT", _load_table, state.IDTR_BASE, base, limit)
+
+    def lldt(self, selector: int) -> None:
+        """LLDT selector."""
+        self._privileged("LLDT", load_ldtr, self.ram, self.marks, selector)
+
+    def ltr(self, selector: int) -> None:
+        """LTR selector: the descriptor must be an available TSS and becomes busy."""
+        self._privileged("LTR", load_tr, self.ram, self.marks, selector)
+
+    def load_segment(self, segment: int, selector: int) -> None:
+        """MOV segment, selector for ES SS DS FS GS."""
+        self._privileged("MOV Sreg", load_data_segment, self.ram, self.marks, segment, selector)
+
     def _privileged(self, name: str, instruction: Callable[..., int], *operands: Any) -> None:
         if self.cpl != 0:
             raise PrivilegedInstructionError(f"{name} outside ring 0")
         self.core[workspace.TROUBLE] = 0
-        if instruction(self.cpu, self.core, *operands) < 0 or self.core[workspace.TROUBLE]:
+        instruction(self.cpu, self.core, *operands)
+        if self.core[workspace.TROUBLE]:
             vector = int(self.core[workspace.FAULT_VECTOR])
             error = int(self.core[workspace.FAULT_ERROR])
             what = EXCEPTION_NAMES.get(vector, str(vector))
             raise PrivilegedInstructionError(f"{name} raised {what}({error:#x})")
         refresh(self.cpu, self.core)
+
+
+def _invlpg(_cpu: state.State, core: workspace.Workspace, gva: int) -> int:
+    invalidate(core, gva)
+    return 0
+
+
+def _load_table(
+    cpu: state.State, _core: workspace.Workspace, register: int, base: int, limit: int
+) -> int:
+    cpu[register] = base
+    cpu[register + 1] = limit
+    return 0
