@@ -230,6 +230,7 @@ class Processor:
         if self.cpl != 0:
             raise PrivilegedInstructionError(f"{name} outside ring 0")
         self.core[workspace.TROUBLE] = 0
+        self.core[workspace.NEXT_EIP] = self.eip  # the instruction is not at EIP: it stays
         instruction(self.cpu, self.core, *operands)
         if self.core[workspace.TROUBLE]:
             vector = int(self.core[workspace.FAULT_VECTOR])
