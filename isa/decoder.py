@@ -172,7 +172,7 @@ def decode(
         immediate = (immediate & 0xFFFF ^ 0x8000) - 0x8000 & M32
     elif KIND[form, 1] == k.K_ONE:
         immediate = 1
-    elif CONDITION[form] >= 0:
+    elif CONDITION[form] >= 0 and kind != k.K_REL32:
         immediate = CONDITION[form]
     if lock and not (LOCKABLE[form] and head & MEMORY):
         return write_special(core, at, H_INVALID, n, offset)
