@@ -1,7 +1,7 @@
 """The verb `disasm`: bytes become instructions, addresses become names.
 
-Sweeps linearly from the first byte: data between code is shown as whatever it decodes to, or as
-`db`. Reads the instruction table only; needs no compiler.
+Sweeps linearly from every symbol: data is shown as whatever it decodes to, or as `db`. Reads the
+instruction table only; needs no compiler.
 """
 
 from __future__ import annotations

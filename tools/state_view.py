@@ -6,7 +6,9 @@ through the technique's own interface only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from isa.disassembly import sweep
@@ -24,6 +26,7 @@ _FLAGS: Final = (
 # Eight instructions, and enough bytes that even the longest ones are whole.
 _CODE_LINES: Final = 8
 _CODE_BYTES: Final = 15 * _CODE_LINES
+_BRANCH: Final = re.compile(r"(?:j|call|loop)\w* (?:short |near )?(0x[0-9a-f]+)")
 
 
 def state_text(machine: Technique, symbols: Mapping[str, int] | None) -> str:
@@ -68,11 +71,24 @@ def register_lines(snapshot: Snapshot) -> list[str]:
 def code_lines(
     code: bytes, address: int, bits: int, symbols: Mapping[str, int] | None
 ) -> list[str]:
-    """A listing: symbols as headings, then address, bytes and text."""
+    """A listing: symbols as headings, then address, bytes and text, branch targets by name.
+
+    Every symbol starts afresh, so that data in front of it cannot swallow its first instruction.
+    """
+    end = address + len(code)
+    starts = {address, *(value for value in (symbols or {}).values() if address < value < end)}
     lines: list[str] = []
-    for at, part, text in sweep(code, bits, address):
-        name = locate(at, symbols)
-        if name is not None and (at == address or "+" not in name):
+    for start, stop in pairwise([*sorted(starts), end]):
+        name = locate(start, symbols)
+        if name is not None:
             lines.append(f"{name}:")
-        lines.append(f"  {at:08x}  {part.hex(' '):<24}  {text}")
+        for at, part, text in sweep(code[start - address : stop - address], bits, start):
+            lines.append(f"  {at:08x}  {part.hex(' '):<24}  {text}{_target(text, symbols)}")
     return lines
+
+
+def _target(text: str, symbols: Mapping[str, int] | None) -> str:
+    """Where a branch goes, by name."""
+    branch = _BRANCH.fullmatch(text)
+    name = locate(int(branch[1], 16), symbols) if branch else None
+    return f"  ; {name}" if name else ""
