@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from isa import events, paging, segmentation, state
+from isa import events, paging, records, segmentation, state
 from isa import workspace as w
 from isa.flags import read_eflags, write_eflags
+from isa.generated import columns, forms
 from isa.modes import refresh
+from isa.ports import execute_port
 from isa.registers import CS, DS, ES, ESP, FS, GS, LDTR, SS, TR
+from isa.system import execute_system
+from isa.transfers import execute_transfer
 
 RAM_BYTES = 1 << 20
 GDT, IDT, LDT, TSS = 0x1000, 0x2000, 0x3000, 0x4000
@@ -215,7 +219,53 @@ class ProtectedMachine:
         self.poke(TABLE + 4 * (address >> 12), address & ~0xFFF | rights)
         paging.flush_tlb(self.core)
 
+    # --- instructions ---
+
+    def record(
+        self,
+        form: int,
+        *,
+        a: int = 0,
+        b: int = 0,
+        memory: int | None = None,
+        segment: int = DS,
+        immediate: int = 0,
+        second: int = 0,
+    ) -> int:
+        """Write the operation record of one instruction; `memory` is the offset of its operand."""
+        head = form << records.FORM_SHIFT | a << records.A_SHIFT | b << records.B_SHIFT
+        head |= records.NO_REGISTER << records.BASE_SHIFT
+        head |= records.NO_REGISTER << records.INDEX_SHIFT
+        head |= segment << records.SEGMENT_SHIFT | records.ADDRESS32
+        if columns.OPSIZE[form] != 16:
+            head |= records.OPERAND32
+        if memory is not None:
+            head |= records.MEMORY
+        at = w.OPS + 4 * w.SCRATCH_RECORDS
+        self.core[at : at + 4] = head, memory or 0, immediate, second
+        return at
+
+    def execute(self, name: str, **fields: Any) -> int:
+        """Execute one instruction given by the name of its form; the status."""
+        form = getattr(forms, f"F_{name}")
+        at = self.record(form, **fields)
+        self.core[w.TROUBLE] = 0
+        if name.startswith(("IN_", "OUT_")):
+            return int(execute_port(*self.arrays, at))
+        if columns.OPERATION[form] in (forms.O_JMP_FAR, forms.O_CALL_FAR, forms.O_RET_FAR):
+            return int(execute_transfer(*self.arrays, at))
+        return int(execute_system(*self.arrays, at))
+
     # --- outcomes ---
+
+    @property
+    def exit(self) -> tuple[int, int, int, int] | None:
+        """(reason, A, B, C) of the recorded exit."""
+        if self.core[w.TROUBLE] != w.EXIT:
+            return None
+        at = w.EXIT_REASON
+        reason, a, b, c = (int(word) for word in self.core[at : at + 4])
+        return reason, a, b, c
 
     @property
     def trouble(self) -> tuple[int, int] | None:
@@ -229,7 +279,7 @@ class ProtectedMachine:
 
     def snapshot(self) -> bytes:
         """Architectural state and memory, for "nothing has changed"."""
-        return self.cpu.tobytes() + read_eflags(self.cpu, self.core).to_bytes(4, "little")
+        return self.cpu.tobytes() + self.eflags.to_bytes(4, "little")
 
     @contextlib.contextmanager
     def unchanged(self) -> Iterator[None]:
@@ -241,8 +291,8 @@ class ProtectedMachine:
         before, memory = self.snapshot(), self.ram.copy()
         yield
         memory[DIRECTORY : TABLE + 0x1000] = self.ram[DIRECTORY : TABLE + 0x1000]
-        assert np.array_equal(memory, self.ram)
+        assert np.array_equal(memory, self.ram), "memory has changed"
         now_cr2, now_cycles = self.cpu[state.CR2], self.cpu[state.CYCLES]
         self.cpu[state.CR2], self.cpu[state.CYCLES] = cr2, cycles
-        assert self.snapshot() == before
+        assert self.snapshot() == before, "registers have changed"
         self.cpu[state.CR2], self.cpu[state.CYCLES] = now_cr2, now_cycles
