@@ -29,7 +29,7 @@ _TYPE_NAMES = {
 }
 _TYPE_EXECUTABLE = 2
 _PT_LOAD, _PT_INTERP, _FLAG_EXECUTE = 1, 3, 1
-_SHT_SYMTAB = 2
+_SHT_PROGBITS, _SHT_SYMTAB, _FLAG_ALLOCATED = 1, 2, 2
 _SYMBOL_SECTION, _SYMBOL_FILE, _UNDEFINED_SECTION = 3, 4, 0
 # More symbols than any toy kernel has; keeps a hostile file from costing minutes.
 _MOST_SYMBOLS = 1_000_000
@@ -149,3 +149,23 @@ def _symbols(data: bytes, sections: list[tuple[int, ...]], where: str) -> dict[s
             if text:
                 found.append((value, text))
     return {text: value for value, text in sorted(found)}
+
+
+def read_sections(data: bytes, where: str) -> dict[str, bytes]:
+    """Name and content of the sections that are not loaded: debug information and the like."""
+    read_elf(data, where)  # the same checks and errors as for loading
+    header = _HEADER.unpack_from(data)
+    shoff, shentsize, shnum, names_at = header[6], header[11], header[12], header[13]
+    headers = _table(data, _SECTION_HEADER, shoff, shentsize, shnum, "section", where)
+    if not headers or names_at >= len(headers):
+        return {}
+    names = data[headers[names_at][4] : headers[names_at][4] + headers[names_at][5]]
+    found: dict[str, bytes] = {}
+    for name, kind, flags, _, offset, size, *_ in headers:
+        if kind != _SHT_PROGBITS or flags & _FLAG_ALLOCATED:
+            continue
+        if offset + size > len(data):
+            raise TrapgateError(f"{where}: truncated ELF file: a section lies beyond its end")
+        text = names[name : max(names.find(b"\0", name), name)].decode("utf-8", "replace")
+        found.setdefault(text, data[offset : offset + size])
+    return found

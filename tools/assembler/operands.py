@@ -1,0 +1,263 @@
+"""Operands as written: registers, memory, immediates, far pointers, with their size keywords.
+
+Parsing makes an operand once; `worth` gives what it is in one pass, ready for the choice of a form
+(forms.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from isa.instruction import REGISTERS, Register
+from tools.assembler.addressing import Address, Hints, choose_address
+from tools.assembler.errors import SourceError
+from tools.assembler.expressions import (
+    Constant,
+    Expression,
+    ExpressionParser,
+    Scope,
+    no_registers,
+    registers_in,
+)
+from tools.assembler.lexer import IDENTIFIER, Token, is_operator
+from tools.assembler.values import Value
+
+SIZES: Final = {"byte": 8, "word": 16, "dword": 32, "qword": 64}
+SIZE_NAMES: Final = {bits: name for name, bits in SIZES.items()}
+DISTANCES: Final = frozenset({"near", "far", "short"})
+_ADDRESS_WORDS: Final = frozenset({"nosplit", "abs", *SIZES})
+
+REGISTER: Final = "register"
+MEMORY: Final = "memory"
+IMMEDIATE: Final = "immediate"
+FAR: Final = "far pointer"
+
+# What an immediate is good for, as bits of Worth.reach.
+IS_ONE: Final = 1
+FITS_16: Final = 2  # a sign-extended byte makes the same 16 bits
+FITS_32: Final = 4
+
+
+class Worth(NamedTuple):
+    """An operand in one pass. `shape` is all that the choice of a form depends on."""
+
+    kind: str
+    shape: tuple[object, ...]
+    size: int = 0  # asked for by a keyword, in bits
+    distance: str = ""
+    register: Register | None = None
+    address: Address | None = None
+    value: Value = 0
+    segment: Value = 0
+    strict: bool = False
+    reach: int = 0
+
+
+class Operand:
+    """An operand as written."""
+
+    constant: bool = False
+
+    def worth(self, scope: Scope, address_bits: int) -> Worth:
+        """What the operand is at this place in this pass."""
+        raise AssertionError
+
+    def override(self) -> Register | None:
+        """The segment register written inside of a memory operand."""
+        return None
+
+
+@dataclass(slots=True)
+class RegisterOperand(Operand):
+    """A register."""
+
+    register: Register
+    fixed: Worth
+    constant: bool = True
+
+    def worth(self, scope: Scope, address_bits: int) -> Worth:
+        return self.fixed
+
+
+@dataclass(slots=True)
+class MemoryOperand(Operand):
+    """[…]"""
+
+    expression: Expression
+    size: int
+    distance: str
+    segment: Register | None
+    hints: Hints
+    constant: bool = False
+
+    def worth(self, scope: Scope, address_bits: int) -> Worth:
+        address = choose_address(self.expression.evaluate(scope), self.hints, address_bits)
+        shape = (MEMORY, self.size, self.distance, address.is_direct)
+        return Worth(MEMORY, shape, self.size, self.distance, address=address)
+
+    def override(self) -> Register | None:
+        return self.segment
+
+
+@dataclass(slots=True)
+class ImmediateOperand(Operand):
+    """A number, or the target of a branch."""
+
+    expression: Expression
+    size: int
+    distance: str
+    strict: bool
+    constant: bool = False
+
+    def worth(self, scope: Scope, address_bits: int) -> Worth:
+        value = no_registers(self.expression.evaluate(scope))
+        reach = reach_of(value) if isinstance(value, int) and not self.strict else 0
+        shape = (IMMEDIATE, self.size, self.distance, self.strict, reach)
+        return Worth(
+            IMMEDIATE,
+            shape,
+            self.size,
+            self.distance,
+            value=value,
+            strict=self.strict,
+            reach=reach,
+        )
+
+
+@dataclass(slots=True)
+class FarOperand(Operand):
+    """segment:offset"""
+
+    segment: Expression
+    offset: Expression
+    size: int
+    constant: bool = False
+
+    def worth(self, scope: Scope, address_bits: int) -> Worth:
+        segment = no_registers(self.segment.evaluate(scope))
+        offset = no_registers(self.offset.evaluate(scope))
+        return Worth(FAR, (FAR, self.size), self.size, value=offset, segment=segment)
+
+
+def reach_of(value: int) -> int:
+    """Which shorter encodings a known number has."""
+    reach = IS_ONE if value == 1 else 0
+    if (value + 128) & 0xFFFF <= 255:
+        reach |= FITS_16
+    if (value + 128) & 0xFFFFFFFF <= 255:
+        reach |= FITS_32
+    return reach
+
+
+def register_worth(register: Register) -> Worth:
+    """A register, also one that was not written."""
+    return Worth(REGISTER, (REGISTER, register), register=register)
+
+
+def immediate(value: int) -> Operand:
+    """A number that was not written: the 10 of AAM."""
+    return ImmediateOperand(Constant(value), 0, "", False, constant=True)
+
+
+def parse_operands(parser: ExpressionParser) -> list[Operand]:
+    """The operands up to the end of the line."""
+    operands: list[Operand] = []
+    if parser.peek() is None:
+        return operands
+    while True:
+        operands.append(_parse_operand(parser))
+        if not parser.accept(","):
+            parser.expect_end()
+            return operands
+
+
+def _keyword(token: Token | None) -> str:
+    if token is None or token.kind is not IDENTIFIER or token.escaped:
+        return ""
+    return str(token.value)
+
+
+def _parse_operand(parser: ExpressionParser) -> Operand:
+    size, distance, strict = 0, "", False
+    while True:
+        word = _keyword(parser.peek())
+        if word in SIZES:
+            if size and size != SIZES[word]:
+                raise SourceError(f"an operand cannot be {SIZE_NAMES[size]} and {word}")
+            size = SIZES[word]
+        elif word in DISTANCES:
+            distance = word
+        elif word == "strict":
+            strict = True
+        else:
+            break
+        parser.index += 1
+    if parser.at("["):
+        return _parse_memory(parser, size, distance, None)
+    expression = parser.parse()
+    register = _plain_register(expression)
+    if parser.accept(":"):
+        if register is not None and register.file == "sreg" and parser.at("["):
+            return _parse_memory(parser, size, distance, register)
+        offset = parser.parse()
+        return FarOperand(expression, offset, size, _all_constant(expression, offset))
+    if register is not None:
+        if size and size != register.bits:
+            raise SourceError(f"{register.name} is not a {SIZE_NAMES[size]} register")
+        return RegisterOperand(register, register_worth(register))
+    return ImmediateOperand(expression, size, distance, strict, _all_constant(expression))
+
+
+def _all_constant(*expressions: Expression) -> bool:
+    return all(isinstance(expression, Constant) for expression in expressions)
+
+
+def _plain_register(expression: Expression) -> Register | None:
+    """The register, if the expression is nothing but a register."""
+    if not isinstance(expression, Constant) or isinstance(expression.value, int):
+        return None
+    found = registers_in(expression.value)
+    if len(found) == 1 and found[0][1] == 1 and expression.value.constant == 0:
+        return found[0][0]
+    return None
+
+
+def _parse_memory(
+    parser: ExpressionParser, size: int, distance: str, segment: Register | None
+) -> Operand:
+    """[keywords segment: expression]"""
+    parser.expect("[")
+    displacement, nosplit = 0, False
+    while (word := _keyword(parser.peek())) in _ADDRESS_WORDS:
+        if word == "nosplit":
+            nosplit = True
+        elif word != "abs":
+            displacement = SIZES[word]
+        parser.index += 1
+    start = parser.index
+    expression = parser.parse()
+    if parser.accept(":"):
+        register = _plain_register(expression)
+        if register is None or register.file != "sreg":
+            raise SourceError("only a segment register can stand before ':' in an address")
+        segment = register
+        start = parser.index
+        expression = parser.parse()
+    first, multiplied = _first_register(parser.tokens[start : parser.index])
+    parser.expect("]")
+    hints = Hints(first, multiplied, nosplit, displacement)
+    return MemoryOperand(expression, size, distance, segment, hints, _all_constant(expression))
+
+
+def _first_register(tokens: Sequence[Token]) -> tuple[Register | None, bool]:
+    """The register written first in an address, and whether it is multiplied."""
+    for index, token in enumerate(tokens):
+        if token.kind is not IDENTIFIER or token.escaped:
+            continue
+        register = REGISTERS.get(str(token.value))
+        if register is not None:
+            neighbours = [*tokens[max(index - 1, 0) : index], *tokens[index + 1 : index + 2]]
+            return register, any(is_operator(near, "*") for near in neighbours)
+    return None, False
