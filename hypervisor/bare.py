@@ -58,7 +58,7 @@ class Bare(Technique):
         self.platform = Platform(self.processor.read_physical, ram_bytes)
         self._ledger = Ledger(self.processor, monitored=False)
         self._memory = GuestMemory(
-            memoryview(self.processor.memory),
+            memoryview(self.processor.memory.data),
             self.processor.write_physical,
             range(ram_bytes // 4096),
             self.platform.bus,
@@ -214,12 +214,12 @@ class Bare(Technique):
     @property
     def guest_instructions(self) -> int:
         """Instructions the guest has completed."""
-        return self.processor.retired_total
+        return int(self.processor.retired_total)
 
     @property
     def cycles(self) -> int:
         """The modelled clock."""
-        return self.processor.cycles
+        return int(self.processor.cycles)
 
     @property
     def ledger(self) -> Mapping[str, int]:
@@ -248,12 +248,12 @@ class Bare(Technique):
             gdtr=(cpu[state.GDTR_BASE], cpu[state.GDTR_LIMIT]),
             idtr=(cpu[state.IDTR_BASE], cpu[state.IDTR_LIMIT]),
             halted=bool(cpu[state.HALTED]),
-            ram_digest=xxhash.xxh3_128_hexdigest(self.processor.memory),
+            ram_digest=xxhash.xxh3_128_hexdigest(self.processor.memory.data),
         )
 
     def snapshot_eip(self) -> int:
         """EIP alone."""
-        return self.processor.eip
+        return int(self.processor.eip)
 
     def read_memory(self, gpa: int, size: int) -> bytes:
         """Bytes of the guest's RAM."""

@@ -11,7 +11,7 @@ from hypervisor.faults import general_protection
 from hypervisor.linear_memory import LinearMemory
 from hypervisor.vcpu import VirtualCpu
 from isa.instruction import Immediate, Instruction
-from isa.registers import CR4_TSD, CR4_UMIP, EDX, TR
+from isa.registers import CR4_PCE, CR4_TSD, CR4_UMIP, EDX, TR
 
 _IO_MAP_POINTER = 102  # offset in the TSS of the word that says where the bit map begins
 _SMALLEST_TSS32_LIMIT = 103
@@ -29,6 +29,8 @@ def check_privilege(vcpu: VirtualCpu, memory: LinearMemory, instruction: Instruc
             allowed = may_access_port(vcpu, memory, port_of(vcpu, instruction), size)
         case "tsd":
             allowed = vcpu.cpl == 0 or not vcpu.cr4 & CR4_TSD
+        case "pce":
+            allowed = vcpu.cpl == 0 or bool(vcpu.cr4 & CR4_PCE)
         case "umip":
             allowed = vcpu.cpl == 0 or not vcpu.cr4 & CR4_UMIP
         case _:

@@ -27,8 +27,6 @@ from isa.registers import (
     EFLAGS_RF,
     EFLAGS_STATUS,
     EFLAGS_TF,
-    EFLAGS_VIF,
-    EFLAGS_VIP,
     EFLAGS_VM,
     ESP,
 )
@@ -99,7 +97,7 @@ def _popf(emulator: Emulator, instruction: Instruction) -> None:
 
 
 def restored_flags(eflags: int, image: int, size: int, cpl: int) -> int:
-    """EFLAGS after POPF or IRET of `image` at a privilege level. RF is dropped."""
+    """EFLAGS after popping `image` at a privilege level, all of it that POPF may change."""
     allowed = EFLAGS_STATUS | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT
     if size == 4:
         allowed |= EFLAGS_AC | EFLAGS_ID
@@ -107,8 +105,6 @@ def restored_flags(eflags: int, image: int, size: int, cpl: int) -> int:
         allowed |= EFLAGS_IF
     if cpl == 0:
         allowed |= EFLAGS_IOPL
-        if size == 4:
-            allowed |= EFLAGS_VIF | EFLAGS_VIP
     return eflags & ~(allowed | EFLAGS_RF) | image & allowed
 
 

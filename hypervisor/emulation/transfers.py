@@ -36,7 +36,7 @@ from hypervisor.segment_loading import (
 from hypervisor.technique import StopReason, VmStopped
 from isa import vectors
 from isa.instruction import FarPointer, Immediate, Instruction, Memory
-from isa.registers import ATTR_S, CS, EFLAGS_NT, EFLAGS_OF, EFLAGS_VM, ESP, SS, TR
+from isa.registers import ATTR_S, CS, EFLAGS_NT, EFLAGS_OF, EFLAGS_VIF, EFLAGS_VIP, EFLAGS_VM, ESP, SS, TR
 
 if TYPE_CHECKING:
     from hypervisor.emulation.emulator import Emulator, Routine
@@ -86,16 +86,26 @@ def _iret(emulator: Emulator, instruction: Instruction) -> None:
     if selector & SELECTOR_RPL == vcpu.cpl:
         check_entry(memory, target, eip)
         set_accessed(memory, target)
-        vcpu.eflags = restored_flags(vcpu.eflags, image, size, vcpu.cpl)
+        vcpu.eflags = _returned_flags(emulator, image, size)
         vcpu.set_stack_pointer(vcpu.gpr[ESP] + 3 * size)
         commit_code(vcpu, target, selector, vcpu.cpl)
     else:
         pointer = memory.peek_stack(3 * size, size)
         stack = memory.peek_stack(4 * size, size) & 0xFFFF
-        eflags = restored_flags(vcpu.eflags, image, size, vcpu.cpl)
+        eflags = _returned_flags(emulator, image, size)
         _return_outer(emulator, target, selector, eip, stack, pointer)
         vcpu.eflags = eflags
     emulator.next_eip = eip
+
+
+def _returned_flags(emulator: Emulator, image: int, size: int) -> int:
+    """EFLAGS after IRET: as after POPF, and at CPL 0 the virtual interrupt flags too."""
+    vcpu = emulator.vcpu
+    eflags = restored_flags(vcpu.eflags, image, size, vcpu.cpl)
+    if vcpu.cpl == 0 and size == 4:
+        virtual = EFLAGS_VIF | EFLAGS_VIP
+        eflags = eflags & ~virtual | image & virtual
+    return eflags
 
 
 def _return_outer(
