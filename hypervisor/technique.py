@@ -247,11 +247,16 @@ _TECHNIQUES: Final = {
 
 def available_techniques() -> dict[str, type[Technique]]:
     """The techniques there are by name, the bare machine first."""
-    found: dict[str, type[Technique]] = {}
-    for name, (module, attribute) in _TECHNIQUES.items():
-        technique = getattr(import_module(module), attribute)
-        assert issubclass(technique, Technique)
-        found[name] = technique
+    return {name: technique_class(name) for name in _TECHNIQUES}
+
+
+def technique_class(name: str) -> type[Technique]:
+    """The class of a technique by name."""
+    if name not in _TECHNIQUES:
+        raise TrapgateError(f"unknown technique {name!r}: one of {', '.join(_TECHNIQUES)}")
+    module, attribute = _TECHNIQUES[name]
+    found = getattr(import_module(module), attribute)
+    assert issubclass(found, Technique)
     return found
 
 
@@ -263,6 +268,4 @@ def create(
     progress: Callable[[int], None] | None = None,
 ) -> Technique:
     """Make a technique by name."""
-    if name not in _TECHNIQUES:
-        raise TrapgateError(f"unknown technique {name!r}: one of {', '.join(_TECHNIQUES)}")
-    return available_techniques()[name](ram_bytes, costs=costs, progress=progress)
+    return technique_class(name)(ram_bytes, costs=costs, progress=progress)
