@@ -135,17 +135,23 @@ class Pit(Device[PitState]):
         self._counters[1].advance(pulses)
         self._counters[2].advance(pulses)
         timer = self._counters[0]
-        # Nobody could acknowledge between edges that lie in the past, so of many whole periods
-        # the last one leaves the interrupt controller as all of them would.
-        if (period := timer.period) is not None and pulses > 2 * period:
-            pulses = period + pulses % period
+        pulses = self._without_spare_periods(pulses)
         while (step := timer.until_transition()) is not None and step <= pulses:
             timer.advance(step)
-            pulses -= step
             self._set_irq(timer.state.output)
-            if (period := timer.period) is not None and pulses > 2 * period:
-                pulses = period + pulses % period
+            pulses = self._without_spare_periods(pulses - step)
         timer.advance(pulses)
+
+    def _without_spare_periods(self, pulses: int) -> int:
+        """Leave out whole periods of counter 0 that IRQ0 need not be shown.
+
+        Nobody could acknowledge between edges that lie in the past, so of many whole periods the
+        last one leaves the interrupt controller as all of them would.
+        """
+        period = self._counters[0].period
+        if period is None or pulses < 2 * period:
+            return pulses
+        return period + pulses % period
 
     def _update(self) -> None:
         """Show IRQ0 the output of counter 0 and ask for its next transition."""

@@ -99,9 +99,10 @@ def test_icw1_clears_masks_modes_and_edges(pair: Pair) -> None:
     pair.out(MASTER, 0x11)
     assert pair.read(MASTER + 1) == 0
     pair.out(MASTER + 1, 0x20, 0x04, 0x01)
-    assert pair.read(MASTER) == 0  # IRR is selected, and the old edge is forgotten
+    assert pair.read(MASTER) == 0  # the old edge is forgotten
     assert not pair.pic.pending
     pair.pulse(0, 7)
+    assert pair.read(MASTER) == 0x81  # IRR is selected
     assert pair.pic.acknowledge() == 0x20  # IR0 has the highest priority again
 
 

@@ -256,6 +256,12 @@ class PicAgainstModel(RuleBasedStateMachine):
         for chip, model in pairs:
             assert chip.state.in_service == byte(model.serving)
             assert chip.requests == byte(model.asking())
+            assert chip.state.mask == byte(model.masked)
+            assert chip.state.lowest == model.order[-1]
+            assert chip.state.special_mask == model.special_mask
+            assert chip.state.rotates_on_aeoi == model.aeoi_rotation
+            assert chip.state.reads_in_service == model.shows_isr
+            assert chip.state.polls == model.polling
 
 
 TestPicAgainstModel = PicAgainstModel.TestCase

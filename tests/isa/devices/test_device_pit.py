@@ -299,6 +299,19 @@ def test_interrupts_are_the_same_however_late_the_clock_is_told(timer: Timer) ->
     assert 1 <= len(late.rises()) < len(timer.rises())
 
 
+@pytest.mark.parametrize("mode", [0x34, 0x36])
+def test_an_edge_is_not_lost_in_a_leap_of_whole_periods(timer: Timer, mode: int) -> None:
+    timer.out(0x43, mode)
+    timer.out(0x40, 6, 0)
+    timer.pulses(2)
+    assert timer.level
+    timer.edges.clear()
+    timer.clock.advance_to(tick_of_pulse(pulses_until(timer.clock.now) + 600))
+    timer.clock.run_due()
+    assert timer.level
+    assert timer.rises()
+
+
 def test_a_leap_of_a_year_is_cheap(timer: Timer) -> None:
     timer.out(0x43, 0x34, 0xB6)
     timer.out(0x40, 2, 0)

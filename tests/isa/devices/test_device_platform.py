@@ -50,7 +50,7 @@ TIMER_READY: list[Action] = [
 ]
 SERIAL_READY: list[Action] = [
     ("write", port, 1, value)
-    for port, value in ((0x3FB, 3), (0x3FA, 0x81), (0x3FC, 0x0B), (0x3F9, 0x0F))
+    for port, value in ((0x3FB, 3), (0x3FA, 0x81), (0x3FC, 0x0B), (0x3F9, 0x0F), (0x3F8, 65))
 ]
 STARTS = st.sampled_from(([], PIC_READY, PIC_READY + TIMER_READY + SERIAL_READY))
 
@@ -189,6 +189,9 @@ def test_both_ways_to_ask_for_a_reset(port: int, value: int) -> None:
     assert not platform.reset_requested
     platform.bus.write_port(port, 1, value)
     assert platform.reset_requested
+    other = build()
+    other.restore(platform.save())
+    assert other.reset_requested
     platform.reset()
     assert not platform.reset_requested
 
@@ -200,7 +203,7 @@ def test_reset_brings_the_devices_back() -> None:
     play(platform, [("write", 0xE9, 1, 65), ("write", 0xF4, 1, 1), ("write", 0x64, 1, 0xFE)])
     platform.reset()
     assert platform.save().devices == fresh
-    assert platform.console_output == b"A"
+    assert platform.console_output == b"AA"  # the serial port's and port 0xE9's
     assert platform.clock.next_deadline() is None
 
 

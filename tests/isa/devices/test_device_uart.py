@@ -210,6 +210,8 @@ def test_transmitter_interrupt(driven: Port) -> None:
     assert driven.read(IIR) == 0xC2
     assert not driven.line  # identified
     assert driven.read(IIR) == 0xC1
+    driven.out(IER, 0x03)
+    assert not driven.line  # it was enabled already
     driven.out(DATA, ord("a"))
     assert driven.line  # empty again at once
     rises = driven.rises
