@@ -83,10 +83,11 @@ def _definition(text: str) -> tuple[str, str]:
 
 
 def _symbol_map(assembly: Assembly) -> str:
-    """One symbol per line: value, kind (label or equ), name."""
+    """One symbol per line: value, place or constant, name."""
     return "".join(
-        f"{value:08x} {'label' if name in assembly.labels else 'equ':<5} {name}\n"
-        for name, value in assembly.symbols.items()
+        f"{value & 0xFFFFFFFF:08x} {kind:<8} {name}\n"
+        for kind, symbols in (("place", assembly.symbols), ("constant", assembly.constants))
+        for name, value in symbols.items()
     )
 
 

@@ -128,8 +128,7 @@ def _assembled(name: str, where: str, file: Path) -> Content:
     from tools.assembler import assemble_file
 
     assembly = assemble_file(file, format="bin")
-    labels = {name: assembly.symbols[name] for name in assembly.symbols if name in assembly.labels}
-    return Content(name, where, assembly.bytes, assembly.origin, assembly.entry, labels)
+    return Content(name, where, assembly.bytes, assembly.origin, assembly.entry, assembly.symbols)
 
 
 def _load_flat(content: Content, ram_bytes: int) -> BootImage:
