@@ -110,7 +110,7 @@ class Pic8259:
             if requests & bit and (not blockers & bit or self._nests(level)):
                 return level
             if blockers & bit:
-                return None
+                break
         return None
 
     def has_slave_at(self, level: int) -> bool:
