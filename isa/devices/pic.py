@@ -280,8 +280,10 @@ class InterruptController(Device[ControllerState]):
         """Drive IRQ0 to IRQ15. IRQ2 is the cascade and belongs to nobody."""
         if not 0 <= irq <= 15 or irq == CASCADE_IRQ:
             raise ValueError(f"no device can drive IRQ{irq}")
-        (self.slave if irq & 8 else self.master).set_line(irq & 7, level)
-        self.refresh()
+        chip = self.slave if irq & 8 else self.master
+        if bool(chip.state.lines >> (irq & 7) & 1) != level:
+            chip.set_line(irq & 7, level)
+            self.refresh()
 
     def acknowledge(self) -> int:
         """Run the processor's INTA sequence and return the vector, 0 to 255.
