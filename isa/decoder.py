@@ -42,6 +42,7 @@ from isa.workspace import Workspace
 
 M32 = 0xFFFFFFFF
 MAX_LENGTH = 15
+MOD_IGNORED = 2  # MOV to and from CRn and DRn: ModRM.rm is a register whatever ModRM.mod says
 MORE = 0  # the instruction needs more bytes than are available
 
 _NO_BASE = NO_REGISTER << BASE_SHIFT | NO_REGISTER << INDEX_SHIFT
@@ -129,7 +130,7 @@ def decode(
             if form == -1:
                 return write_special(core, at, H_INVALID, n, offset)
         head |= (modrm >> 3 & 7) << A_SHIFT
-        if modrm >= 0xC0:
+        if modrm >= 0xC0 or HAS_MODRM[form] == MOD_IGNORED:
             head = head & ~(15 << B_SHIFT) | (modrm & 7) << B_SHIFT
         else:
             size = address_bytes(ram, source, n, limit, modrm, address32)
