@@ -190,14 +190,14 @@ def _symbols(
     numbers = {section.name: index for index, section in enumerate(sections, start=1)}
     local = [bytes(_SYMBOL.size), _SYMBOL.pack(strings.add(name), 0, 0, _STT_FILE, 0, _SHN_ABS)]
     visible: list[bytes] = []
-    for symbol, value in assembly.symbols.items():
-        home = assembly.labels.get(symbol, "")
-        is_global = symbol in assembly.globals
-        binding = (_STB_GLOBAL if is_global else _STB_LOCAL) << 4
-        record = _SYMBOL.pack(
-            strings.add(symbol), value, 0, binding | _STT_NOTYPE, 0, numbers.get(home, _SHN_ABS)
-        )
-        (visible if is_global else local).append(record)
+    for symbol, value in {**assembly.symbols, **assembly.constants}.items():
+        home = numbers.get(assembly.homes.get(symbol, ""), _SHN_ABS)
+        if symbol in assembly.globals:
+            binding = _STB_GLOBAL << 4 | _STT_NOTYPE
+            visible.append(_SYMBOL.pack(strings.add(symbol), value, 0, binding, 0, home))
+        elif home != _SHN_ABS:  # a constant that nobody asked for would pass for an address
+            binding = _STB_LOCAL << 4 | _STT_NOTYPE
+            local.append(_SYMBOL.pack(strings.add(symbol), value, 0, binding, 0, home))
     return b"".join([*local, *visible]), len(local)
 
 

@@ -42,8 +42,7 @@ class SourceMap:
     def __init__(self, symbols: Mapping[str, int], rows: Iterable[dwarf.LineRow] = ()) -> None:
         self._symbols = dict(symbols)
         self._names = sorted(
-            (address, name.startswith(".") or "." in name, name)
-            for name, address in self._symbols.items()
+            (address, "." in name, name) for name, address in self._symbols.items()
         )
         self._rows = sorted(rows, key=lambda row: (row.address, not row.ends))
         self._addresses = [row.address for row in self._rows]
@@ -55,7 +54,7 @@ class SourceMap:
 
     @classmethod
     def of_assembly(cls, assembly: Assembly) -> SourceMap:
-        """The map of a source just assembled; equ symbols have no place and are left out."""
+        """The map of a source just assembled."""
         rows: list[dwarf.LineRow] = []
         end = -1
         for line in assembly.lines:
@@ -65,8 +64,7 @@ class SourceMap:
             end = line.address + line.size
         if end >= 0:
             rows.append(dwarf.LineRow(end, "", 0, ends=True))
-        labels = {name: assembly.symbols[name] for name in assembly.labels}
-        return cls(labels, rows)
+        return cls(assembly.symbols, rows)
 
     @classmethod
     def of_elf(cls, data: bytes, where: str) -> SourceMap:

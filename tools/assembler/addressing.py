@@ -27,7 +27,7 @@ _INDEXES_16: Final = ("si", "di")
 class Hints(NamedTuple):
     """What the spelling of an address asks for beyond its value."""
 
-    first: Register | None = None  # the register written first
+    first: Register | None = None  # the register written first, if it is written once
     first_multiplied: bool = False
     nosplit: bool = False
     displacement: int = 0  # bits asked for by `[byte …]`, `[word …]`, `[dword …]`
@@ -63,6 +63,10 @@ def choose_address(value: Value, hints: Hints, default_bits: int) -> Address:
             raise SourceError(f"register {register.name} cannot be used in an address")
     if len({register.file for register, _ in registers}) > 1:
         raise SourceError("an address cannot mix 16-bit and 32-bit registers")
+    if hints.displacement not in {0, 8, registers[0][0].bits}:
+        raise SourceError(
+            f"a displacement of {hints.displacement} bits beside a {registers[0][0].bits}-bit register"
+        )
     if registers[0][0].file == "r16":
         return _choose_16(registers, displacement, hints)
     return _choose_32(registers, displacement, hints)
@@ -139,10 +143,12 @@ def _base_and_index(
     if len(ordered) == 2:
         return _two_registers(ordered, hints)
     register, count = ordered[0]
-    splits = (count == 2 and not hints.nosplit) or count in {3, 5, 9}
+    written_twice = hints.first is None
+    splits = (count == 2 and (not hints.nosplit or written_twice)) or count in {3, 5, 9}
     if splits and register.number != ESP:
         return register, register, count - 1
-    if count == 1 and not (hints.nosplit and register.number != ESP):
+    keeps_factor = hints.nosplit and hints.first_multiplied and not written_twice
+    if count == 1 and not (keeps_factor and register.number != ESP):
         return register, None, 1
     return None, register, count
 

@@ -45,8 +45,9 @@ class Assembly:
         bytes: the file: the flat image, or the executable.
         origin: address of the first byte of the image.
         entry: address of the first instruction to execute.
-        symbols: all symbols and their values, labels and equ alike, in the order of their values.
-        labels: those symbols that are places, with the name of their section.
+        symbols: names of places and their addresses, in address order.
+        constants: the other symbols: equ, members of structures, labels in an absolute section.
+        homes: the section of every symbol in `symbols`.
         globals: the names that the source declares global.
         segments: what to load where, by address.
         warnings: what the source may not have meant.
@@ -57,7 +58,8 @@ class Assembly:
     origin: int
     entry: int
     symbols: Mapping[str, int]
-    labels: Mapping[str, str]
+    constants: Mapping[str, int]
+    homes: Mapping[str, str]
     globals: frozenset[str]
     segments: Sequence[Segment]
     warnings: Sequence[Diagnostic]
@@ -94,7 +96,9 @@ def build(
     name: str, format: str, place: Place, trace: Sequence[TraceLine], diagnostics: Diagnostics
 ) -> Assembly:
     """The result, from the place at the end of the last pass."""
-    symbols = _symbols(place)
+    homes = {label: home.name for label, home in place.labels.items() if home is not None}
+    values = _values(place)
+    symbols = {symbol: value for symbol, value in values.items() if symbol in homes}
     sections = [section for section in place.sections.values() if section.used]
     origin = place.origin or 0
     if format == "bin":
@@ -106,14 +110,15 @@ def build(
         segments = _executable_segments(place)
         origin = min((segment.address for segment in segments), default=0)
         content = b""
-    entry = _entry(name, format, place, symbols, segments, origin)
+    entry = _entry(name, format, place, values, segments, origin)
     assembly = Assembly(
         format,
         content,
         origin,
         entry,
         symbols,
-        {name: home.name for name, home in place.labels.items() if home is not None},
+        {symbol: value for symbol, value in values.items() if symbol not in homes},
+        homes,
         frozenset(place.globals),
         segments,
         tuple(diagnostics.warnings),
@@ -131,7 +136,7 @@ def _with_bytes(assembly: Assembly, content: bytes) -> Assembly:
     return assembly
 
 
-def _symbols(place: Place) -> dict[str, int]:
+def _values(place: Place) -> dict[str, int]:
     """Symbols with final values; those of the assembler's own making are left out."""
     found: dict[str, int] = {}
     for name, value in place.symbols.items():

@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from isa import operand_kinds as kinds
-from isa.encoder import WRONG_KIND, EncodingError, check_operands
+from isa.encoder import WRONG_KIND, WRONG_SIZE, EncodingError, check_operands
 from isa.instruction import (
     REGISTERS,
     FarPointer,
@@ -80,7 +80,10 @@ def mnemonics() -> Mapping[str, tuple[Form, ...]]:
     for stem in ("ret", "retn", "retf"):
         for suffix, bits in (("w", 16), ("d", 32)):
             forms = table[stem]
-            table[stem + suffix] = tuple(f for f in forms if f.encoding.operand_size == bits)
+            sized = tuple(form for form in forms if form.encoding.operand_size == bits)
+            if stem != "retf" and suffix == "w":  # NASM forgets the prefix of `retw 4`
+                sized = tuple(form for form in sized if not form.kinds)
+            table[stem + suffix] = sized
     return table
 
 
@@ -195,6 +198,8 @@ def _refuse_unknown_size(forms: list[Form], shapes: tuple[Shape, ...]) -> None:
 
 def _choice(form: Form, order: tuple[int, ...], bits: int, operand_bits: int) -> Choice:
     encoding = form.encoding
+    if kinds.K_RM32 in form.kinds and not encoding.operand_size:
+        operand_bits = 32  # UD0 and UD1 have no size of their own, but their operands do
     prefixed = (encoding.operand_size or operand_bits or bits) != bits
     prefixes = prefixed + bool(encoding.mandatory)
     size = prefixes + encoding.two_byte + 1
@@ -240,6 +245,9 @@ def _refusal(mnemonic: str, shapes: tuple[Shape, ...], refusals: list[EncodingEr
             takes = " or ".join(str(count) for count in counts)
             return f"{mnemonic} takes {takes} operands, not {len(shapes)}"
         return f"{mnemonic} does not take {written}"
+    if nearest > WRONG_SIZE:
+        text = next(str(refusal) for refusal in refusals if refusal.nearness == nearest)
+        return f"{mnemonic}: {text}"
     return f"{mnemonic}: operand sizes do not agree: {written}"
 
 

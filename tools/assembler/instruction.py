@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from isa import operand_kinds as kinds
-from isa.encoder import EncodingError, encode
+from isa.encoder import (
+    ADDRESS_SIZE_PREFIX,
+    OPERAND_SIZE_PREFIX,
+    SEGMENT_PREFIXES,
+    EncodingError,
+    encode,
+)
 from isa.instruction import (
     FarPointer,
     Immediate,
@@ -40,6 +46,31 @@ class WrittenPrefixes:
     segment: int | None = None
     operand_bits: int = 0
     address_bits: int = 0
+
+
+class LonePrefixes(Statement):
+    """Prefixes on a line of their own: they belong to whatever comes next."""
+
+    __slots__ = ("prefixes",)
+
+    is_code = True
+
+    def __init__(self, prefixes: WrittenPrefixes) -> None:
+        self.prefixes = prefixes
+
+    def fixed_content(self, place: Place) -> bytes:
+        prefixes = self.prefixes
+        content = bytearray(prefixes.leading)
+        if prefixes.segment is not None:
+            content.append(SEGMENT_PREFIXES[prefixes.segment])
+        if prefixes.operand_bits not in {0, place.bits}:
+            content.append(OPERAND_SIZE_PREFIX)
+        if prefixes.address_bits not in {0, place.bits}:
+            content.append(ADDRESS_SIZE_PREFIX)
+        return bytes(content)
+
+    def run(self, place: Place) -> None:
+        place.put(self.fixed_content(place), self.is_code)
 
 
 class Instruction(Statement):

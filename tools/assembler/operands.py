@@ -94,7 +94,9 @@ class MemoryOperand(Operand):
 
     def worth(self, scope: Scope, address_bits: int) -> Worth:
         address = choose_address(self.expression.evaluate(scope), self.hints, address_bits)
-        shape = (MEMORY, self.size, self.distance, address.is_direct)
+        # `[byte 5]` asks for a displacement, so it is not an offset in place of ModRM.
+        is_offset = address.is_direct and self.hints.displacement != 8
+        shape = (MEMORY, self.size, self.distance, is_offset)
         return Worth(MEMORY, shape, self.size, self.distance, address=address)
 
     def override(self) -> Register | None:
@@ -252,12 +254,20 @@ def _parse_memory(
 
 
 def _first_register(tokens: Sequence[Token]) -> tuple[Register | None, bool]:
-    """The register written first in an address, and whether it is multiplied."""
-    for index, token in enumerate(tokens):
-        if token.kind is not IDENTIFIER or token.escaped:
-            continue
-        register = REGISTERS.get(str(token.value))
-        if register is not None:
-            neighbours = [*tokens[max(index - 1, 0) : index], *tokens[index + 1 : index + 2]]
-            return register, any(is_operator(near, "*") for near in neighbours)
-    return None, False
+    """The register written first in an address, and whether it is multiplied.
+
+    A register that is written twice is a multiplied one, and not preferred to others.
+    """
+    found = [
+        index
+        for index, token in enumerate(tokens)
+        if token.kind is IDENTIFIER and not token.escaped and token.value in REGISTERS
+    ]
+    names = [str(tokens[index].value) for index in found]
+    if not names:
+        return None, False
+    if names.count(names[0]) > 1:
+        return None, True
+    first = found[0]
+    neighbours = [*tokens[max(first - 1, 0) : first], *tokens[first + 1 : first + 2]]
+    return REGISTERS[names[0]], any(is_operator(near, "*") for near in neighbours)

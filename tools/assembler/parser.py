@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from isa.encoder import SEGMENT_PREFIXES
 from isa.instruction import REGISTERS, SEGMENTS
 from tools.assembler import directives
 from tools.assembler.errors import SourceError
 from tools.assembler.expressions import Constant, Expression, ExpressionParser
 from tools.assembler.forms import mnemonics
-from tools.assembler.instruction import Instruction, WrittenPrefixes
+from tools.assembler.instruction import Instruction, LonePrefixes, WrittenPrefixes
 from tools.assembler.lexer import IDENTIFIER, INVALID, OPERATOR, STRING, Token, tokenize
 from tools.assembler.operands import Operand, RegisterOperand, immediate, parse_operands
 from tools.assembler.sources import find_file, read_regular
@@ -197,10 +196,7 @@ class Parser:
             if tokens[index].kind is not IDENTIFIER or word not in self._mnemonics:
                 raise SourceError(f"a prefix cannot stand before '{tokens[index].text}'")
             return self._instruction(word, tokens[index + 1 :], prefixes)
-        if operand_bits or address_bits:
-            raise SourceError("a size prefix needs an instruction behind it")
-        override = b"" if segment is None else bytes([SEGMENT_PREFIXES[segment]])
-        return Content(prefixes.leading + override)
+        return LonePrefixes(prefixes)
 
     def _instruction(self, word: str, tokens: list[Token], prefixes: WrittenPrefixes) -> Statement:
         operands = parse_operands(ExpressionParser(tokens, self.qualify))
