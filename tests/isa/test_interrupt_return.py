@@ -1,0 +1,324 @@
+"""IRET, against the SDM's pseudo-code written down again."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isa import state, vectors
+from isa import workspace as w
+from isa.records import TRANSFER, TROUBLED
+from isa.registers import ATTR_UNUSABLE, CS, DS, ES, ESP, FS, GS, SS
+from tests.isa.protected_machine import (
+    CODE_RX_CONFORMING,
+    CODES,
+    DATA_RO,
+    DATA_RW,
+    DATAS,
+    FREE,
+    STACKS,
+    TSS,
+    ProtectedMachine,
+    descriptor,
+)
+
+IF, TF, NT, RF, VM, AC, ID = 1 << 9, 1 << 8, 1 << 14, 1 << 16, 1 << 17, 1 << 18, 1 << 21
+IOPL, VIF, VIP = 3 << 12, 1 << 19, 1 << 20
+STATUS = 0x8D5
+TARGET = 0x11000
+CODE_SLOT, STACK_SLOT = FREE, FREE + 8
+LEVEL = st.integers(0, 3)
+
+
+def iret(machine: ProtectedMachine, size: int = 4) -> int:
+    return machine.execute("IRETD" if size == 4 else "IRET")
+
+
+def push_frame(machine: ProtectedMachine, words: list[int], size: int = 4) -> None:
+    """Put words on the stack, the first on top."""
+    machine.cpu[state.GPR + ESP] -= size * len(words)
+    base = int(machine.cpu[state.BASE + SS])
+    for slot, word in enumerate(words):
+        machine.poke(base + machine.esp + size * slot, word, size)
+
+
+@dataclass(frozen=True)
+class Case:
+    size: int
+    cpl: int
+    selector: str  # "null", "outside", "fine"
+    rpl: int
+    code_kind: int
+    code_dpl: int
+    code_present: int
+    stack: str
+    stack_rpl: int
+    stack_dpl: int
+    stack_kind: int
+    stack_present: int
+    reachable: bool
+    iopl: int
+
+
+def mostly(value: object, *others: object) -> st.SearchStrategy[object]:
+    return st.sampled_from((value,) * 5 + others)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    cpl = draw(LEVEL)
+    rpl = draw(st.integers(cpl, 3)) if draw(mostly(True, False)) else draw(LEVEL)
+    return Case(
+        size=draw(st.sampled_from((4, 2))),
+        cpl=cpl,
+        selector=draw(mostly("fine", "null", "outside")),
+        rpl=rpl,
+        code_kind=draw(mostly(0x1A, 0x18, 0x1C, 0x1E, 0x12, 0x0C)),
+        code_dpl=draw(mostly(rpl, 0, 1, 2, 3)),
+        code_present=draw(mostly(1, 0)),
+        stack=draw(mostly("fine", "null", "outside")),
+        stack_rpl=draw(mostly(rpl, 0, 3)),
+        stack_dpl=draw(mostly(rpl, 0, 3)),
+        stack_kind=draw(mostly(DATA_RW, DATA_RO, 0x1A)),
+        stack_present=draw(mostly(1, 0)),
+        reachable=draw(mostly(True, False)),
+        iopl=draw(LEVEL),
+    )
+
+
+def selector_of(word: str, slot: int, rpl: int) -> int:
+    return {"null": rpl, "outside": 0x1F0 | rpl, "fine": slot | rpl}[word]
+
+
+def expected(case: Case) -> tuple[int, int] | None:
+    """SDM vol. 2, "IRET", Operation, from PROTECTED-MODE-RETURN on."""
+    if case.selector == "null":
+        return vectors.GP, 0
+    code = selector_of(case.selector, CODE_SLOT, 0)
+    if case.selector == "outside" or case.code_kind & 0x18 != 0x18 or case.rpl < case.cpl:
+        return vectors.GP, code
+    conforming = case.code_kind & 4
+    if (conforming and case.code_dpl > case.rpl) or (not conforming and case.code_dpl != case.rpl):
+        return vectors.GP, code
+    if not case.code_present:
+        return vectors.NP, code
+    if case.rpl > case.cpl:
+        if case.stack == "null":
+            return vectors.GP, 0
+        stack = selector_of(case.stack, STACK_SLOT, 0)
+        wrong_level = case.stack_rpl != case.rpl or case.stack_dpl != case.rpl
+        if case.stack == "outside" or wrong_level or case.stack_kind != DATA_RW:
+            return vectors.GP, stack
+        if not case.stack_present:
+            return vectors.SS, stack
+    return None if case.reachable else (vectors.GP, 0)
+
+
+def build(case: Case, image: int) -> ProtectedMachine:
+    machine = ProtectedMachine()
+    machine.cpu[state.GDTR_LIMIT] = 0x1EF
+    machine.set_level(case.cpl)
+    eip = TARGET if case.size == 4 else TARGET & 0xFFFF
+    words = descriptor(
+        0, eip if case.reachable else eip - 1, case.code_kind, case.code_dpl,
+        present=case.code_present, pages=0, accessed=0,
+    )  # fmt: skip
+    machine.describe(CODE_SLOT, words)
+    words = descriptor(
+        0, 0xFFFFF, case.stack_kind, case.stack_dpl, present=case.stack_present, accessed=0
+    )
+    machine.describe(STACK_SLOT, words)
+    code = selector_of(case.selector, CODE_SLOT, case.rpl)
+    stack = selector_of(case.stack, STACK_SLOT, case.stack_rpl)
+    push_frame(machine, [eip, code, image, 0x9ABC, stack], case.size)
+    return machine
+
+
+@settings(max_examples=500)
+@given(
+    case=cases(),
+    image=st.integers(0, 0xFFFFFFFF).map(lambda image: image & ~VM),
+    held=st.integers(0, 0xFFFFFFFF),
+)
+def test_returns_follow_the_pseudo_code(case: Case, image: int, held: int) -> None:
+    machine = build(case, image)
+    machine.eflags = held & 0x3C8FD5 & ~TF | 2 | case.iopl << 12
+    before, esp = machine.eflags, machine.esp
+    fault = expected(case)
+    if fault is not None:
+        with machine.unchanged():
+            assert iret(machine, case.size) == TROUBLED
+        assert machine.trouble == fault
+        return
+    assert iret(machine, case.size) == TRANSFER
+    outer = case.rpl > case.cpl
+    assert machine.eip == (TARGET if case.size == 4 else TARGET & 0xFFFF)
+    assert machine.selector(CS) == CODE_SLOT | case.rpl
+    assert machine.level == case.rpl
+    if outer:
+        assert machine.selector(SS) == STACK_SLOT | case.rpl
+        assert machine.esp == 0x9ABC
+    else:
+        assert machine.esp == esp + 3 * case.size
+    changeable = STATUS | TF | 0x400 | NT
+    if case.size == 4:
+        changeable |= AC | ID
+    if case.cpl <= case.iopl:
+        changeable |= IF
+    if case.cpl == 0:
+        changeable |= IOPL | (VIF | VIP if case.size == 4 else 0)
+    assert machine.eflags == before & ~(changeable | RF) | image & changeable
+    assert machine.descriptor_type(CODE_SLOT) & 1
+    assert machine.descriptor_type(STACK_SLOT) & 1 == int(outer)
+
+
+@given(
+    kind=st.integers(16, 31), dpl=LEVEL, level=st.integers(1, 3), segment=st.sampled_from((DS, GS))
+)
+def test_an_outer_level_does_not_inherit_inner_data(
+    kind: int, dpl: int, level: int, segment: int
+) -> None:
+    machine = ProtectedMachine()
+    machine.describe(FREE, descriptor(kind=kind, dpl=dpl))
+    for register in (ES, FS):
+        machine.fill(register, DATAS[level] | level)
+    machine.fill(segment, FREE | 3)
+    push_frame(machine, [TARGET, CODES[level] | level, 2, 0x9000, DATAS[level] | level])
+    assert iret(machine) == TRANSFER
+    kept = kind & 0xC == 0xC or dpl >= level
+    assert machine.selector(segment) == (FREE | 3 if kept else 0)
+    assert bool(machine.cpu[state.ATTRIBUTES + segment] & ATTR_UNUSABLE) == (not kept)
+    assert machine.selector(ES) == machine.selector(FS) == DATAS[level] | level
+
+
+def test_null_selectors_become_plain_zero_on_the_way_out() -> None:
+    machine = ProtectedMachine()
+    machine.cpu[state.SELECTOR + FS] = 3
+    machine.cpu[state.ATTRIBUTES + FS] |= ATTR_UNUSABLE
+    push_frame(machine, [TARGET, CODES[3] | 3, 2, 0x9000, DATAS[3] | 3])
+    assert iret(machine) == TRANSFER
+    assert machine.selector(FS) == 0
+
+
+def test_only_sp_is_restored_on_an_outer_16_bit_stack() -> None:
+    machine = ProtectedMachine()
+    machine.describe(STACK_SLOT, descriptor(0, 0xFFFF, DATA_RW, 3, big=0, pages=0))
+    push_frame(machine, [TARGET, CODES[3] | 3, 2, 0x0ABC1234, STACK_SLOT | 3])
+    assert iret(machine) == TRANSFER
+    assert machine.esp == STACKS[0] & 0xFFFF0000 | 0x1234
+
+
+@pytest.mark.parametrize("words", [1, 2, 3, 4])
+def test_a_short_stack_faults(words: int) -> None:
+    machine = ProtectedMachine()
+    push_frame(machine, [TARGET, CODES[3] | 3, 2, 0x9000, DATAS[3] | 3])
+    machine.cpu[state.LIMIT + SS] = machine.esp + 4 * words - 1
+    with machine.unchanged():
+        assert iret(machine) == TROUBLED
+    assert machine.trouble == (vectors.SS, 0)
+
+
+def test_nested_task_returns_have_no_task_to_return_to() -> None:
+    machine = ProtectedMachine()
+    machine.poke(TSS, 0x53, 2)
+    machine.eflags |= NT
+    push_frame(machine, [TARGET, CODES[0], 2])
+    with machine.unchanged():
+        assert iret(machine) == TROUBLED
+    assert machine.trouble == (vectors.TS, 0x50)
+
+
+def test_iret_is_booked_at_the_level_it_leaves() -> None:
+    machine = ProtectedMachine()
+    core = machine.core
+    core[w.COST + w.EVENT_IRET] = 7
+    core[w.LIMIT_TOTAL], core[w.BUDGET], core[w.LEFT] = 20, 10, 4
+    push_frame(machine, [TARGET, CODES[3] | 3, 2, 0x9000, DATAS[3] | 3])
+    assert iret(machine) == TRANSFER
+    assert list(machine.cpu[state.RETIRED : state.RETIRED + 4]) == [7, 0, 0, 0]
+    assert core[w.COUNT + w.EVENT_IRET] == 1
+    assert machine.cpu[state.CYCLES] == 7
+
+
+# --- virtual-8086 and real mode --------------------------------------------------------------
+
+V86_FRAME = [0x1234, 0x100, VM | IF | 2, 0x1F000, 0x200, 0x301, 0x302, 0x303, 0x304]
+
+
+def test_ring_0_returns_to_virtual_8086_mode() -> None:
+    machine = ProtectedMachine()
+    push_frame(machine, V86_FRAME)
+    assert iret(machine) == TRANSFER
+    assert machine.level == 3
+    assert machine.eflags == VM | IF | 2
+    assert machine.eip == 0x1234
+    assert machine.esp == 0x1F000
+    found = [machine.selector(segment) for segment in (CS, SS, ES, DS, FS, GS)]
+    assert found == [0x100, 0x200, 0x301, 0x302, 0x303, 0x304]
+    for segment in range(6):
+        assert machine.cpu[state.BASE + segment] == machine.selector(segment) << 4
+        assert machine.cpu[state.LIMIT + segment] == 0xFFFF
+        assert machine.cpu[state.ATTRIBUTES + segment] == 0xF3
+
+
+def test_the_target_in_virtual_8086_mode_is_checked() -> None:
+    machine = ProtectedMachine()
+    push_frame(machine, [0x10000, *V86_FRAME[1:]])
+    with machine.unchanged():
+        assert iret(machine) == TROUBLED
+    assert machine.trouble == (vectors.GP, 0)
+
+
+def test_other_rings_cannot_enter_virtual_8086_mode() -> None:
+    machine = ProtectedMachine()
+    machine.set_level(1)
+    push_frame(machine, [TARGET, CODES[1] | 1, VM | 2])
+    assert iret(machine) == TRANSFER
+    assert not machine.eflags & VM
+
+
+@pytest.mark.parametrize("iopl", range(4))
+@pytest.mark.parametrize("size", [2, 4])
+def test_iret_in_virtual_8086_mode_needs_iopl_3(iopl: int, size: int) -> None:
+    machine = ProtectedMachine()
+    machine.enter_v86(iopl)
+    push_frame(machine, [0x77, 0x400, 0x0ED7 & ~IOPL], size)
+    if iopl < 3:
+        with machine.unchanged():
+            assert iret(machine, size) == TROUBLED
+        assert machine.trouble == (vectors.GP, 0)
+    else:
+        assert iret(machine, size) == TRANSFER
+        assert (machine.eip, machine.selector(CS)) == (0x77, 0x400)
+        assert machine.eflags == VM | IOPL | 0x0ED7 & ~0x28
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_iret_in_real_mode(size: int) -> None:
+    machine = ProtectedMachine()
+    machine.enter_real_mode()
+    push_frame(machine, [0x77, 0x400, 0x00247ED7], size)
+    assert iret(machine, size) == TRANSFER
+    assert (machine.eip, machine.selector(CS)) == (0x77, 0x400)
+    assert machine.cpu[state.BASE + CS] == 0x4000
+    assert machine.esp == 0x8000
+    high = AC | ID if size == 4 else 0
+    assert machine.eflags == 0x7ED7 & ~0x28 | high
+
+
+def test_iret_in_real_mode_checks_the_limit() -> None:
+    machine = ProtectedMachine()
+    machine.enter_real_mode()
+    push_frame(machine, [0x10000, 0x400, 2])
+    with machine.unchanged():
+        assert iret(machine) == TROUBLED
+    assert machine.trouble == (vectors.GP, 0)
+
+
+def test_a_conforming_segment_is_left_at_the_level_of_the_selector() -> None:
+    machine = ProtectedMachine()
+    machine.describe(CODE_SLOT, descriptor(kind=CODE_RX_CONFORMING, dpl=0))
+    push_frame(machine, [TARGET, CODE_SLOT | 2, 2, 0x9000, DATAS[2] | 2])
+    assert iret(machine) == TRANSFER
+    assert machine.level == 2
