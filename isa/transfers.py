@@ -237,15 +237,20 @@ def far_call(
 
 
 @jit
+def check_room(cpu: State, core: Workspace, size: int) -> int:
+    """Whether the limit of the current stack leaves room for a far return address: 0 or -1."""
+    if room_for_frame(cpu[ATTRIBUTES + SS], cpu[LIMIT + SS], cpu[GPR + ESP], 2, size):
+        return 0
+    return raise_fault(core, vectors.SS, 0)
+
+
+@jit
 def probe_return_address(cpu: State, core: Workspace, ram: object, marks: object, size: int) -> int:
-    """Assemble CS and EIP and check that the current stack takes them: 0, or -1 after a fault."""
+    """Assemble CS and EIP and check that the stack can be written: 0, or -1 after a page fault."""
     core[w.FRAME] = cpu[SELECTOR + CS]
     core[w.FRAME + 1] = core[w.NEXT_EIP]
-    attributes = cpu[ATTRIBUTES + SS]
+    mask = pointer_mask(cpu[ATTRIBUTES + SS])
     top = cpu[GPR + ESP]
-    if not room_for_frame(attributes, cpu[LIMIT + SS], top, 2, size):
-        return raise_fault(core, vectors.SS, 0)
-    mask = pointer_mask(attributes)
     return probe_frame(cpu, core, ram, marks, cpu[BASE + SS], mask, top, 2, size, is_user(cpu))
 
 
@@ -262,6 +267,8 @@ def push_return_address(cpu: State, core: Workspace, ram: object, marks: object,
 def call_real(
     cpu: State, core: Workspace, ram: object, marks: object, selector: int, offset: int, size: int
 ) -> int:
+    if check_room(cpu, core, size) < 0:
+        return TROUBLED
     if offset > cpu[LIMIT + CS]:
         raise_fault(core, vectors.GP, 0)
         return TROUBLED
@@ -287,6 +294,8 @@ def call_same(
     high: int,
 ) -> int:
     """Call a checked code segment without changing the privilege level."""
+    if check_room(cpu, core, size) < 0:
+        return TROUBLED
     if check_entry(cpu, core, ram, marks, offset, gva, low, high) < 0:
         return TROUBLED
     if probe_return_address(cpu, core, ram, marks, size) < 0:
