@@ -80,15 +80,15 @@ def _enter(
     places = tuple(_group_places(form))
     for index in _map_places(form, halves):
         entries = cells.setdefault(index, [UNDEFINED] * GROUP_ENTRIES)
+        for number in set(entries) - {UNDEFINED}:
+            if forms[number].encoding.has_modrm != form.encoding.has_modrm:
+                line = forms[number].line
+                raise NotationError(form.line, f"line {line} disagrees on a ModRM byte")
         for place in places:
             other = entries[place]
             if other != UNDEFINED and not override:
                 raise NotationError(form.line, f"same encoding as line {forms[other].line}")
             entries[place] = form.number
-        for number in set(entries) - {UNDEFINED}:
-            if forms[number].encoding.has_modrm != form.encoding.has_modrm:
-                line = forms[number].line
-                raise NotationError(form.line, f"line {line} disagrees on a ModRM byte")
 
 
 def _map_places(form: Form, halves: tuple[int, ...]) -> Iterator[int]:
