@@ -67,3 +67,4 @@ def _address(_type: object, tokens: Sequence[Token]) -> int:
 Size = Annotated[int, Parameter(converter=_size)]
 Count = Annotated[int, Parameter(converter=_count)]
 Address = Annotated[int, Parameter(converter=_address)]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]

@@ -18,8 +18,9 @@ Examples:
   trapgate asm boot.asm -o boot.bin -l boot.lst -D DEBUG=1 -I include
   trapgate asm guests/hello/hello.asm -o hello.bin --symbols hello.map
 
-The dialect is NASM's as far as it goes; there is no linker, a source is whole. Without -o the
-output has the name of the source with .bin or .elf. Warnings go to standard error."""
+The dialect is NASM's as far as it goes. There is no linker: a source is
+whole. Without -o the output is called like the source, with .bin or .elf.
+Warnings go to standard error."""
 
 _SUFFIXES: Final = {"bin": ".bin", "elf32": ".elf"}
 
@@ -35,21 +36,40 @@ def asm(
         Literal["bin", "elf32"], Parameter(name=["--format", "-f"], help="What to write.")
     ] = "bin",
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], help="Where to write it; - is stdout.")
+        Path | None,
+        Parameter(
+            name=["--output", "-o"],
+            allow_leading_hyphen=True,
+            help="Where to write it; - is standard output.",
+        ),
     ] = None,
     listing: Annotated[
-        Path | None, Parameter(name=["--listing", "-l"], help="Also write a listing; - is stdout.")
+        Path | None,
+        Parameter(
+            name=["--listing", "-l"], allow_leading_hyphen=True, help="Also write a listing there."
+        ),
     ] = None,
     symbols: Annotated[
-        Path | None, Parameter(help="Also write the symbols and their values; - is stdout.")
+        Path | None,
+        Parameter(allow_leading_hyphen=True, help="Also write the symbols and their values there."),
     ] = None,
     define: Annotated[
         tuple[str, ...],
-        Parameter(name=["--define", "-D"], negative="", help="NAME or NAME=VALUE, as %define."),
+        Parameter(
+            name=["--define", "-D"],
+            negative="",
+            show_default=False,
+            help="NAME or NAME=VALUE, as %define.",
+        ),
     ] = (),
     include: Annotated[
         tuple[Path, ...],
-        Parameter(name=["--include", "-I"], negative="", help="A folder searched by %include."),
+        Parameter(
+            name=["--include", "-I"],
+            negative="",
+            show_default=False,
+            help="A folder searched by %include.",
+        ),
     ] = (),
     bits: Annotated[
         Literal[16, 32] | None,
@@ -97,6 +117,8 @@ def _write(path: Path, content: bytes, source: Path) -> None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
+    if str(path).startswith("-"):
+        raise TrapgateError(f"{path}: an option where the name of a file was expected")
     if path.exists() and path.samefile(source):
         raise TrapgateError(f"{path}: would overwrite the source; name another output with -o")
     try:

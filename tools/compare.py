@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from isa.errors import TrapgateError
 from tools import catalogue, status
-from tools.arguments import Address, Count, Size
+from tools.arguments import Address, Count, Flag, Size
 from tools.catalogue import Protocol
 from tools.loader import load, ram_of
 
@@ -19,10 +19,12 @@ Examples:
   trapgate compare guests/minikernel --techniques bare,ring --json
   trapgate compare kernel.elf -m 64M --budget 20M
 
-Equal means: the same console, the same exit code and the same result memory under every technique.
-Where they differ, the first instruction that made a difference is shown with both states.
+Equal means: the same console, exit code and result memory under every
+technique. Where they differ, the first instruction that made a difference is
+shown with both states.
 
-Cycles are those of the model and repeat exactly; host seconds say how long the simulation took.
+Cycles are those of the model and repeat exactly; host seconds say how long
+the simulation took.
 
 Exit status:
   {status.SUCCESS}           equal
@@ -60,7 +62,7 @@ def compare(
         Count | None,
         Parameter(help="Stop each run after that many guest instructions: 2000000, 2M."),
     ] = None,
-    json: Annotated[bool, Parameter(negative="", help="Print a JSON report.")] = False,
+    json: Annotated[Flag, Parameter(help="Print a JSON report.")] = False,
 ) -> int:
     """Run one guest under several techniques."""
     ram_bytes = ram_of(guest) if memory is None else memory

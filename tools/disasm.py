@@ -18,7 +18,7 @@ from cyclopts import App, Parameter
 from isa.disassembly import sweep
 from isa.errors import TrapgateError
 from tools import catalogue, elf_reader
-from tools.arguments import Address
+from tools.arguments import Address, Flag
 from tools.state_view import code_lines
 
 EPILOGUE: Final = """\
@@ -52,7 +52,7 @@ def disasm(
     origin: Annotated[
         Address | None, Parameter(help="Address of the first byte of a flat file.")
     ] = None,
-    json: Annotated[bool, Parameter(negative="", help="Print a JSON list.")] = False,
+    json: Annotated[Flag, Parameter(help="Print a JSON list.")] = False,
 ) -> None:
     """Disassemble."""
     parts, symbols = _read(code, origin)

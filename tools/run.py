@@ -9,8 +9,8 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from isa.errors import TrapgateError
-from tools import status
-from tools.arguments import Address, Count, Size
+from tools import catalogue, status
+from tools.arguments import Address, Count, Flag, Size
 from tools.catalogue import Protocol
 from tools.loader import load, ram_of
 
@@ -22,8 +22,9 @@ Examples:
   trapgate run boot.bin --protocol flat --address 0x100000 --state
   trapgate run guests/minikernel --until "task 1" --json
 
-The guest's console (COM1, and port 0xE9) is standard output; why the run ended is said on standard
-error. Options are named as in QEMU where QEMU has them.
+The guest's console (COM1, and port 0xE9) is standard output; why the run
+ended is said on standard error. Options are named as in QEMU where QEMU has
+them.
 
 {status.LISTING}"""
 
@@ -55,21 +56,23 @@ def run(
         Address | None, Parameter(help="Where a flat binary is loaded (default: 1 MiB).")
     ] = None,
     budget: Annotated[
-        Count | None, Parameter(help="Stop after that many guest instructions: 2000000, 2M.")
+        Count | None,
+        Parameter(
+            help="Stop after that many guest instructions: 2000000, 2M"
+            " (default: the budget of a guest of the catalogue)."
+        ),
     ] = None,
     timeout: Annotated[float | None, Parameter(help="Stop after that many seconds.")] = None,
     until: Annotated[
         str | None, Parameter(help="Stop when this text appears on the console.")
     ] = None,
     state: Annotated[
-        bool, Parameter(negative="", help="Show registers and code where the guest stopped.")
+        Flag, Parameter(help="Show registers and code where the guest stopped.")
     ] = False,
     quiet: Annotated[
-        bool, Parameter(name=["--quiet", "-q"], negative="", help="Do not say why it stopped.")
+        Flag, Parameter(name=["--quiet", "-q"], help="Do not say why it stopped.")
     ] = False,
-    json: Annotated[
-        bool, Parameter(negative="", help="Print a JSON report, the console included.")
-    ] = False,
+    json: Annotated[Flag, Parameter(help="Print a JSON report, the console included.")] = False,
 ) -> int:
     """Run one guest."""
     path = kernel if guest is None else guest
@@ -77,6 +80,9 @@ def run(
         raise TrapgateError("run needs one guest, such as guests/hello")
     if timeout is not None and timeout <= 0:
         raise TrapgateError("--timeout must be more than 0 seconds")
+    entry = catalogue.find(path)
+    if budget is None and entry is not None:
+        budget = entry.budget
     ram_bytes = ram_of(path) if memory is None else memory
     image = load(path, protocol=protocol, address=address, command_line=append, ram_bytes=ram_bytes)
 

@@ -9,6 +9,8 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
+from tools.arguments import Flag
+
 _PARTS: Final = ("numba", "llvmlite", "numpy", "capstone")
 
 app = App(
@@ -26,7 +28,7 @@ def installed_version(distribution: str) -> str:
 
 
 @app.default
-def version(*, json: Annotated[bool, Parameter(negative="", help="Print JSON.")] = False) -> None:
+def version(*, json: Annotated[Flag, Parameter(help="Print JSON.")] = False) -> None:
     """Print versions."""
     versions = {"trapgate": installed_version("trapgate")}
     versions["python"] = f"{platform.python_implementation()} {platform.python_version()}"
