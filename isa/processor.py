@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from isa import state, workspace
 from isa.codemap import code_written
+from isa.compilation import compile_all
 from isa.control_registers import write_cr0, write_cr3, write_cr4
 from isa.costs import Costs
 from isa.exits import Exit
@@ -74,6 +75,7 @@ class Processor:
 
     def __init__(self, ram_bytes: int, costs: Costs | None = None) -> None:
         self.costs = costs or Costs.load()
+        self._compiled = False
         self.ram_bytes = ram_bytes
         self.cpu = state.new_state()
         self.core = workspace.new_workspace(ram_bytes)
@@ -87,7 +89,13 @@ class Processor:
     # --- running -------------------------------------------------------------------------------
 
     def run(self, budget: int) -> Exit:
-        """Execute up to `budget` instructions (0 or more); why it stopped. See `detail`."""
+        """Execute up to `budget` instructions (0 or more); why it stopped. See `detail`.
+
+        The first call compiles the interpreter if the cache does not have it.
+        """
+        if not self._compiled:
+            compile_all()
+            self._compiled = True
         return Exit(run(self.cpu, self.core, self.ram, self.marks, budget))
 
     @property
