@@ -14,7 +14,7 @@ PACKAGES = ("isa", "hypervisor", "guests", "tools", "tests", "benchmarks")
 TEXT_SUFFIXES = {".py", ".asm", ".inc", ".toml", ".txt", ".md", ".yml", ""}
 SIZE_LIMIT = 500
 # The interpreter is one loop: every cut would cost a call per instruction.
-LONGER = {"isa/interpreter.py": 1000}
+LONGER = {"isa/interpreter.py": 1200}
 SELF_EVIDENT_LINES = 4
 
 # Put together from parts, so that this file does not contain what it forbids.
