@@ -33,14 +33,14 @@ from isa.registers import EAX, EBX, ECX, EDX, EFLAGS_DF, EFLAGS_STATUS
 from isa.segmentation import linear_address
 from isa.state import EFLAGS, GPR, State
 from isa.vectors import DE
-from isa.workspace import LF_CARRIES, LF_RESULT, Workspace
+from isa.workspace import LF_CARRIES, Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 _BYTE_FLAGS = EFLAGS_STATUS & 0xFF  # the status flags LAHF and SAHF move
 
 
 @jit
-def execute_arithmetic(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def execute_arithmetic(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """Two-operand and one-operand arithmetic, logic, shifts and moves."""
     form = core[at] >> FORM_SHIFT & 0xFFF
     operation = OPERATION[form]
@@ -95,7 +95,7 @@ def shift_or_rotate(core: Workspace, operation: int, value: int, count: int, bit
 
 
 @jit
-def execute_multiply(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def execute_multiply(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """MUL, IMUL, DIV, IDIV."""
     form = core[at] >> FORM_SHIFT & 0xFFF
     operation = OPERATION[form]
@@ -127,18 +127,13 @@ def execute_multiply(cpu: State, core: Workspace, ram: object, marks: object, at
 
 
 @jit
-def imul_register(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, bits: int
-) -> int:
+def imul_register(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, bits: int) -> int:
     """IMUL with two or three operands: the truncated signed product goes to a register."""
     form = core[at] >> FORM_SHIFT & 0xFFF
     second = read_operand(cpu, core, ram, marks, at, 1)
     if second < 0:
         return TROUBLED
-    if KIND[form, 2]:
-        other = core[at + 2]
-    else:
-        other = read_operand(cpu, core, ram, marks, at, 0)
+    other = core[at + 2] if KIND[form, 2] else read_operand(cpu, core, ram, marks, at, 0)
     product = o.signed(second, bits) * o.signed(other, bits)
     low = product & o.mask_of(bits)
     significant = 1 if o.signed(low, bits) != product else 0
@@ -206,7 +201,7 @@ def divide_long(high: int, low: int, divisor: int, bits: int) -> tuple[int, int]
 
 
 @jit
-def execute_exchange(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def execute_exchange(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """XCHG, XADD, CMPXCHG: two results, the first of which may be in memory."""
     head = core[at]
     form = head >> FORM_SHIFT & 0xFFF
@@ -230,8 +225,12 @@ def execute_exchange(cpu: State, core: Workspace, ram: object, marks: object, at
         return DONE
     if operation == f.O_XADD:
         total = o.add(core, first, second, 0, bits)
-        write_operand(cpu, core, ram, marks, at, 1, first)
-        write_operand(cpu, core, ram, marks, at, 0, total)
+        if is_memory(head, KIND[form, 0]):  # first, while the registers of its address are intact
+            write_operand(cpu, core, ram, marks, at, 0, total)
+            write_operand(cpu, core, ram, marks, at, 1, first)
+        else:  # the sum wins where both operands are one register
+            write_operand(cpu, core, ram, marks, at, 1, first)
+            write_operand(cpu, core, ram, marks, at, 0, total)
         return DONE
     write_operand(cpu, core, ram, marks, at, 0, second)
     write_operand(cpu, core, ram, marks, at, 1, first)
@@ -239,7 +238,7 @@ def execute_exchange(cpu: State, core: Workspace, ram: object, marks: object, at
 
 
 @jit
-def compare_exchange_8(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def compare_exchange_8(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """CMPXCHG8B m64."""
     gva = memory_address(cpu, core, at, 8, 1)
     if gva < 0:
@@ -269,7 +268,7 @@ def compare_exchange_8(cpu: State, core: Workspace, ram: object, marks: object, 
 
 
 @jit
-def execute_bits(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def execute_bits(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """BT, BTS, BTR, BTC (with bit strings in memory), BSF, BSR, BSWAP."""
     head = core[at]
     form = head >> FORM_SHIFT & 0xFFF
@@ -328,7 +327,7 @@ def change_bit(core: Workspace, operation: int, value: int, index: int) -> int:
 
 @jit
 def bit_scan(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, operation: int, bits: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, operation: int, bits: int
 ) -> int:
     """BSF and BSR: a zero source sets ZF and leaves the destination alone, as every P6 does."""
     source = read_operand(cpu, core, ram, marks, at, 1)
@@ -350,8 +349,8 @@ def bit_scan(
 
 
 @jit
-def execute_simple(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
-    """Instructions on fixed registers and flags: CBW … CDQ, CLC … STD, LAHF, SAHF, SALC, XLAT, BCD."""
+def execute_simple(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
+    """Instructions on fixed registers and flags: CBW … CDQ, CLC … STD, LAHF … SALC, XLAT, BCD."""
     form = core[at] >> FORM_SHIFT & 0xFFF
     operation = OPERATION[form]
     if f.O_DAA <= operation <= f.O_AAD:
@@ -388,7 +387,7 @@ def execute_simple(cpu: State, core: Workspace, ram: object, marks: object, at: 
 
 
 @jit
-def translate_byte(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def translate_byte(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """XLATB: AL = byte at BX/EBX + AL."""
     head = core[at]
     wrap = M32 if head & ADDRESS32 else 0xFFFF
