@@ -23,7 +23,7 @@ from isa.registers import CS
 from isa.specialise import ENDS_BLOCK, H_END
 from isa.state import BASE, CPL, EIP, LIMIT, State
 from isa.vectors import GP
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 MAX_BLOCK = 64
@@ -38,7 +38,7 @@ def jump_slot(eip: int) -> int:
 
 
 @jit
-def find_block(cpu: State, core: Workspace, ram: object, marks: object, limit: int) -> int:
+def find_block(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, limit: int) -> int:
     """Record to continue with at cpu[EIP], for at most `limit` instructions; -1 after a fault."""
     eip = cpu[EIP]
     if eip > cpu[LIMIT + CS]:
@@ -67,11 +67,7 @@ def find_block(cpu: State, core: Workspace, ram: object, marks: object, limit: i
     slot = w.BLOCK + ((address ^ address >> 14 ^ mode << 9) & w.BLOCK_MASK) * w.BLOCK_WORDS
     generation = core[w.PAGE_GENERATION + (frame >> 12)]
     record = core[slot + 1]
-    if (
-        core[slot] != key
-        or core[slot + 2] != generation
-        or core[slot + 3] != core[w.EPOCH]
-    ):
+    if core[slot] != key or core[slot + 2] != generation or core[slot + 3] != core[w.EPOCH]:
         if core[w.OPS_NEXT] + MAX_BLOCK + 2 > w.OPS_RECORDS:
             core[w.EPOCH] += 1
             core[w.OPS_NEXT] = w.SCRATCH_RECORDS
@@ -88,12 +84,12 @@ def find_block(cpu: State, core: Workspace, ram: object, marks: object, limit: i
     at = jump_slot(eip)
     core[at] = core[w.JUMP_BASE] + (mode << 32) + eip
     core[at + 1] = record
-    return record
+    return record  # type: ignore[no-any-return]
 
 
 @jit
 def build(
-    core: Workspace, ram: object, marks: object, record: int, address: int, mode: int, limit: int
+    core: Workspace, ram: Bytes, marks: Bytes, record: int, address: int, mode: int, limit: int
 ) -> int:
     """Decode a block at a physical address in RAM; the number of its instructions.
 
@@ -149,7 +145,7 @@ def forbid_fast_stores(core: Workspace, frame: int) -> None:
 
 @jit
 def odd_block(
-    cpu: State, core: Workspace, ram: object, marks: object, gva: int, frame: int, user: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, frame: int, user: int
 ) -> int:
     """One instruction, fetched byte by byte across pages and segment limit; -1 after a fault."""
     eip = cpu[EIP]
@@ -180,7 +176,7 @@ def odd_block(
 
 
 @jit
-def fetch(core: Workspace, ram: object, address: int, buffer: int, size: int) -> None:
+def fetch(core: Workspace, ram: Bytes, address: int, buffer: int, size: int) -> None:
     """Copy instruction bytes to the fetch buffer; addresses without memory read as all ones."""
     for index in range(size):
         inside = address + index < core[w.RAM_BYTES]

@@ -1,4 +1,4 @@
-"""What a machine starts from: bytes at physical addresses and the registers at the first instruction.
+"""What a machine starts from: bytes at physical addresses and the first registers.
 
 Made by a loader (tools.loader) and consumed by whatever owns the machine: `isa.machine` on bare
 metal, a monitor for a guest. Knows no file format.

@@ -12,11 +12,11 @@ Source: SDM vol. 3A, "Self-Modifying Code".
 
 from isa import workspace as w
 from isa.jit import jit, store16, store32
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 
 @jit
-def invalidate_code(core: Workspace, marks: object, page: int) -> None:
+def invalidate_code(core: Workspace, marks: Bytes, page: int) -> None:
     """Forget everything decoded from one physical page."""
     start = page << 12
     for index in range(start, start + 4096):
@@ -32,7 +32,7 @@ def invalidate_code(core: Workspace, marks: object, page: int) -> None:
 
 
 @jit
-def code_written(core: Workspace, marks: object, address: int, size: int) -> None:
+def code_written(core: Workspace, marks: Bytes, address: int, size: int) -> None:
     """Note a store to `size` bytes of RAM at a physical address, all within RAM."""
     for index in range(address, address + size):
         if marks[index]:
@@ -41,7 +41,7 @@ def code_written(core: Workspace, marks: object, address: int, size: int) -> Non
 
 @jit
 def store_checked(
-    core: Workspace, ram: object, marks: object, address: int, size: int, value: int
+    core: Workspace, ram: Bytes, marks: Bytes, address: int, size: int, value: int
 ) -> None:
     """Store 1, 2 or 4 bytes to physical memory; outside RAM the store is lost."""
     if address + size > core[w.RAM_BYTES]:

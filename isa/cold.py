@@ -36,11 +36,11 @@ from isa.strings import execute_string
 from isa.system import execute_system
 from isa.transfers import execute_transfer
 from isa.vectors import GP, UD
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 
 @jit
-def cold(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def cold(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """Interpret one record in full generality. Returns DONE, TRANSFER or TROUBLED."""
     head = core[at]
     family = head & HANDLER_MASK

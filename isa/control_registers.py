@@ -37,7 +37,7 @@ from isa.registers import (
     CR4_UMIP,
 )
 from isa.state import BASE, CR0, CR2, CR3, CR4, DR, GPR, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
@@ -171,7 +171,7 @@ def move_debug(cpu: State, core: Workspace, at: int, operation: int) -> int:
 
 
 @jit
-def load_machine_status(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def load_machine_status(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """LMSW: the low four bits of CR0, of which PE can only be set."""
     value = read_operand(cpu, core, ram, marks, at, 0)
     if value < 0:
@@ -195,7 +195,7 @@ def invalidate_page(cpu: State, core: Workspace, at: int) -> int:
 
 @jit
 def execute_control(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, operation: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, operation: int
 ) -> int:
     """MOV to and from CRn and DRn, CLTS, LMSW, SMSW, INVLPG."""
     if operation == f.O_MOV_TO_CR:

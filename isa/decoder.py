@@ -38,7 +38,7 @@ from isa.specialise import (
     HOT_SWAP,
     STACK_HANDLERS,
 )
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 MAX_LENGTH = 15
@@ -65,7 +65,7 @@ def write_special(core: Workspace, at: int, handler: int, length: int, offset: i
 
 @jit
 def decode(
-    core: Workspace, ram: object, at: int, source: int, available: int, offset: int, mode: int
+    core: Workspace, ram: Bytes, at: int, source: int, available: int, offset: int, mode: int
 ) -> int:
     """Decode the instruction at RAM index `source` into the record at core index `at`.
 
@@ -207,7 +207,11 @@ def choose_handler(head: int, form: int, mode: int, segment: int, address32: int
     if not mode & MODE_TRAP and mode & MODE_CODE32:
         if not head & MEMORY:
             hot = HOT_REGISTER[form]
-            if hot and STACK_HANDLERS[hot] and mode & (MODE_FLAT | MODE_STACK32) != MODE_FLAT | MODE_STACK32:
+            if (
+                hot
+                and STACK_HANDLERS[hot]
+                and mode & (MODE_FLAT | MODE_STACK32) != MODE_FLAT | MODE_STACK32
+            ):
                 hot = 0
             if hot and HOT_SWAP[form]:
                 a = head >> A_SHIFT & 7
@@ -221,7 +225,7 @@ def choose_handler(head: int, form: int, mode: int, segment: int, address32: int
 
 
 @jit
-def address_bytes(ram: object, source: int, n: int, limit: int, modrm: int, address32: int) -> int:
+def address_bytes(ram: Bytes, source: int, n: int, limit: int, modrm: int, address32: int) -> int:
     """Bytes of SIB and displacement after ModRM, or -1 if they exceed the limit."""
     mod = modrm >> 6
     rm = modrm & 7
@@ -239,7 +243,7 @@ def address_bytes(ram: object, source: int, n: int, limit: int, modrm: int, addr
 
 
 @jit
-def address_parts(ram: object, source: int, modrm: int, address32: int) -> int:
+def address_parts(ram: Bytes, source: int, modrm: int, address32: int) -> int:
     """Base, index, scale and default segment of a memory operand, at their places in the head."""
     mod = modrm >> 6
     rm = modrm & 7
@@ -274,7 +278,7 @@ def address_parts(ram: object, source: int, modrm: int, address32: int) -> int:
 
 
 @jit
-def displacement_value(ram: object, source: int, size: int, modrm: int, address32: int) -> int:
+def displacement_value(ram: Bytes, source: int, size: int, modrm: int, address32: int) -> int:
     """The displacement, sign-extended; `size` counts SIB and displacement bytes."""
     if address32 and modrm & 7 == ESP:
         source += 1
@@ -302,7 +306,7 @@ def immediate_bytes(code: int, address32: int) -> int:
 
 
 @jit
-def immediate_value(ram: object, source: int, code: int, width: int) -> int:
+def immediate_value(ram: Bytes, source: int, code: int, width: int) -> int:
     """An immediate; far pointers as selector << 32 | offset."""
     if code == 9:
         return sign_extend_8(load8(ram, source)) & M32

@@ -19,7 +19,7 @@ from isa.segmentation import (
     limit_of,
 )
 from isa.state import CPL, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 # System descriptor types, as bit masks, that the instructions find valid.
 _LAR_TYPES = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 9 | 1 << 11 | 1 << 12
@@ -63,7 +63,7 @@ def is_valid(cpu: State, selector: int, high: int, operation: int) -> int:
 
 
 @jit
-def query(cpu: State, core: Workspace, ram: object, marks: object, at: int, operation: int) -> int:
+def query(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, operation: int) -> int:
     """LAR, LSL, VERR and VERW: ZF says whether the selector names something fitting and visible."""
     slot = 1 if operation == f.O_LAR or operation == f.O_LSL else 0
     selector = read_operand(cpu, core, ram, marks, at, slot)
@@ -88,7 +88,7 @@ def query(cpu: State, core: Workspace, ram: object, marks: object, at: int, oper
 
 
 @jit
-def adjust_rpl(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def adjust_rpl(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """ARPL: raise the RPL of a selector to that of another, and say in ZF whether it was raised."""
     selector = read_operand(cpu, core, ram, marks, at, 0)
     if selector < 0 or probe_operand(cpu, core, ram, marks, at, 0) < 0:

@@ -15,7 +15,7 @@ from isa.records import DONE, OPERAND32, TROUBLED
 from isa.registers import LDTR, TR
 from isa.segmentation import load_ldtr, load_tr
 from isa.state import GDTR_BASE, GDTR_LIMIT, IDTR_BASE, IDTR_LIMIT, SELECTOR, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
@@ -24,7 +24,7 @@ _BASE_24_BITS = 0xFFFFFF
 
 @jit
 def load_table_register(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, base_at: int, limit_at: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, base_at: int, limit_at: int
 ) -> int:
     """LGDT and LIDT: with 16-bit operands the base has 24 bits."""
     gva = memory_address(cpu, core, at, 6, 0)
@@ -44,7 +44,7 @@ def load_table_register(
 
 @jit
 def store_table_register(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, base_at: int, limit_at: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, base_at: int, limit_at: int
 ) -> int:
     """SGDT and SIDT: all 32 bits of the base, whatever the operand size."""
     gva = memory_address(cpu, core, at, 6, 1)
@@ -60,7 +60,7 @@ def store_table_register(
 
 @jit
 def load_system_register(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, operation: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, operation: int
 ) -> int:
     """LLDT and LTR."""
     selector = read_operand(cpu, core, ram, marks, at, 0)
@@ -78,7 +78,7 @@ def load_system_register(
 
 @jit
 def execute_tables(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, operation: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, operation: int
 ) -> int:
     """The eight instructions on GDTR, IDTR, LDTR and TR."""
     if operation == f.O_LGDT:

@@ -20,7 +20,7 @@ from isa.records import FORM_SHIFT, LEFT_SHIFT, TROUBLED
 from isa.registers import EFLAGS_IF, EFLAGS_TF
 from isa.state import DR, EFLAGS, HALTED, PENDING_DEBUG, PENDING_INTERRUPT, SHADOW_AT, State
 from isa.vectors import DB
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 FAULTS_WITHOUT_PROGRESS = 4096  # deliveries in a row before the owner gets a chance to stop them
 DR6_BS = 1 << 14
@@ -65,7 +65,7 @@ def exit_with(core: Workspace, reason: int, detail: int) -> int:
 
 
 @jit
-def enter(cpu: State, core: Workspace, ram: object, marks: object) -> int:
+def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
     """The record to continue with at cpu[EIP], its block taken from the budget; -1: exit."""
     while True:
         core[w.RESYNC] = 0
@@ -116,7 +116,7 @@ def enter(cpu: State, core: Workspace, ram: object, marks: object) -> int:
 
 @jit
 def deliver_or_exit(
-    cpu: State, core: Workspace, ram: object, marks: object, vector: int, error: int, kind: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, vector: int, error: int, kind: int
 ) -> int:
     """Deliver an event between instructions: 1, or 0 when run() has to end."""
     total = core[w.LIMIT_TOTAL] - core[w.BUDGET]
@@ -133,7 +133,7 @@ def deliver_or_exit(
 
 
 @jit
-def after_trouble(cpu: State, core: Workspace, ram: object, marks: object) -> int:
+def after_trouble(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
     """Settle what a cold function could not complete: 0 to go on at cpu[EIP], 1 to end run()."""
     if core[w.TROUBLE] == w.FAULT:
         core[w.BUDGET] += core[w.LEFT]

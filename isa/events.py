@@ -83,7 +83,7 @@ from isa.state import (
     SELECTOR,
     State,
 )
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 M16 = 0xFFFF
@@ -129,7 +129,7 @@ _DOUBLE_FAULT = 3
 
 @jit
 def deliver(
-    cpu: State, core: Workspace, ram: object, marks: object, vector: int, error: int, kind: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, vector: int, error: int, kind: int
 ) -> int:
     """Enter the handler of an event. `error` is -1 for events without error code.
 
@@ -171,7 +171,7 @@ def deliver(
 
 @jit
 def attempt(
-    cpu: State, core: Workspace, ram: object, marks: object, vector: int, error: int, kind: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, vector: int, error: int, kind: int
 ) -> int:
     """Try to enter one handler: TRANSFER, or TROUBLED with a fault and nothing changed."""
     if cpu[CR0] & CR0_PE:
@@ -228,7 +228,7 @@ def check_gate(cpu: State, core: Workspace, vector: int, high: int, kind: int) -
 
 @jit
 def deliver_protected(
-    cpu: State, core: Workspace, ram: object, marks: object, vector: int, error: int, kind: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, vector: int, error: int, kind: int
 ) -> int:
     """One attempt to deliver through a gate: TRANSFER, or TROUBLED with nothing changed."""
     if vector * 8 + 7 > cpu[IDTR_LIMIT]:
@@ -284,8 +284,8 @@ def start_handler(cpu: State, core: Workspace, gate_low: int, gate_high: int) ->
 def enter_same(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     vector: int,
     error: int,
     kind: int,
@@ -337,8 +337,8 @@ def fill_old_stack(cpu: State, core: Workspace) -> int:
 def enter_inner(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     vector: int,
     error: int,
     kind: int,
@@ -387,7 +387,7 @@ def enter_inner(
 
 @jit
 def deliver_real(
-    cpu: State, core: Workspace, ram: object, marks: object, vector: int, kind: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, vector: int, kind: int
 ) -> int:
     """One attempt to deliver through the real-mode vector table."""
     if vector * 4 + 3 > cpu[IDTR_LIMIT]:

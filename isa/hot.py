@@ -39,7 +39,8 @@ def address(cpu: State, core: Workspace, at: int, head: int) -> int:
 @inline
 def entry_of(core: Workspace, gva: int) -> int:
     """Core index of the TLB entry a linear address falls into."""
-    return w.TLB + ((gva >> 12 & w.TLB_MASK | core[w.TLB_HALF]) & 2 * w.TLB_ENTRIES - 1) * w.TLB_WORDS
+    index = gva >> 12 & w.TLB_MASK | core[w.TLB_HALF] & w.TLB_ENTRIES
+    return w.TLB + index * w.TLB_WORDS  # type: ignore[no-any-return]
 
 
 @inline

@@ -45,12 +45,20 @@ from isa.hot import (
     write8,
 )
 from isa.jit import jit, load8, load16, load32, store8, store16, store32
-from isa.records import DONE, LEFT_SHIFT, LENGTH_SHIFT, OFFSET_MASK, OFFSET_SHIFT, PAGE_SHIFT, TRANSFER
-from isa.registers import EFLAGS_TF
 from isa.modes import MODE_CODE32
+from isa.records import (
+    DONE,
+    LEFT_SHIFT,
+    LENGTH_SHIFT,
+    OFFSET_MASK,
+    OFFSET_SHIFT,
+    PAGE_SHIFT,
+    TRANSFER,
+)
+from isa.registers import EFLAGS_TF
 from isa.specialise import FIRST_DIRECT, H_END, HOT
 from isa.state import EFLAGS, EIP, PENDING_DEBUG, State
-from isa.workspace import LF_RESULT, OPS, OPS_MASK, SCRATCH_RECORDS, Workspace
+from isa.workspace import LF_RESULT, OPS, OPS_MASK, SCRATCH_RECORDS, Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
@@ -171,7 +179,7 @@ XOR32_RR = HOT["XOR32_RR"]
 
 
 @jit
-def run(cpu: State, core: Workspace, ram: object, marks: object, budget: int) -> int:
+def run(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> int:
     """Execute up to `budget` instructions. Returns the reason of the exit (isa.exits.Exit).
 
     Args:
@@ -976,7 +984,9 @@ def run(cpu: State, core: Workspace, ram: object, marks: object, budget: int) ->
                 g51 = address(cpu, core, at, head)
                 e51 = entry_of(core, g51)
                 if may_read(core, e51, g51 + 3):
-                    cpu[head >> 10 & 7] = imul32(core, cpu[head >> 10 & 7], load32(ram, g51 + core[e51 + 3]))
+                    cpu[head >> 10 & 7] = imul32(
+                        core, cpu[head >> 10 & 7], load32(ram, g51 + core[e51 + 3])
+                    )
                     ip += 1
                     continue
             elif op == MUL32_R:
@@ -1045,7 +1055,12 @@ def run(cpu: State, core: Workspace, ram: object, marks: object, budget: int) ->
                         return finish(cpu, core)
                     break
                 eip = cpu[EIP]
-                if ip < SCRATCH_RECORDS or core[w.RESYNC] or core[w.WINDOW] or cpu[EFLAGS] & EFLAGS_TF:
+                if (
+                    ip < SCRATCH_RECORDS
+                    or core[w.RESYNC]
+                    or core[w.WINDOW]
+                    or cpu[EFLAGS] & EFLAGS_TF
+                ):
                     core[w.BUDGET] = budget + left - 1
                     core[w.LEFT] = 0
                     if software_interrupt(core):

@@ -27,7 +27,7 @@ from isa.registers import (
 )
 from isa.stack import discard, peek, push
 from isa.state import CPL, EFLAGS, EIP, SHADOW_AT, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 _ARITHMETIC_AND_CONTROL = EFLAGS_STATUS | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT
 
@@ -50,7 +50,7 @@ def continue_after(cpu: State, core: Workspace) -> int:
 
 
 @jit
-def push_flags(cpu: State, core: Workspace, ram: object, marks: object, size: int) -> int:
+def push_flags(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> int:
     """PUSHF and PUSHFD: VM and RF read as zero."""
     image = read_eflags(cpu, core) & ~(EFLAGS_VM | EFLAGS_RF)
     if push(cpu, core, ram, marks, image, size) < 0:
@@ -72,7 +72,7 @@ def writable_flags(cpu: State, size: int) -> int:
 
 
 @jit
-def pop_flags(cpu: State, core: Workspace, ram: object, marks: object, size: int) -> int:
+def pop_flags(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> int:
     """POPF and POPFD."""
     image = peek(cpu, core, ram, marks, 0, size)
     if image < 0:

@@ -52,13 +52,13 @@ from isa.registers import (
 from isa.segmentation import fill_real, probe_accessed, read_table, selector_fault, set_accessed
 from isa.stack import discard, read_frame, set_stack_pointer
 from isa.state import BASE, CPL, CR0, EFLAGS, EIP, GPR, LIMIT, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M16 = 0xFFFF
 
 
 @jit
-def interrupt_return(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def interrupt_return(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """IRET and IRETD: TRANSFER, or TROUBLED with nothing changed."""
     size = 4 if core[at] & OPERAND32 else 2
     if not cpu[CR0] & CR0_PE:
@@ -106,7 +106,7 @@ def account_return(cpu: State, core: Workspace) -> None:
 
 
 @jit
-def return_from_task(cpu: State, core: Workspace, ram: object, marks: object) -> int:
+def return_from_task(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
     """IRET with NT set: there is no hardware task to return to, so the link is always invalid."""
     link = read_table(cpu, core, ram, marks, cpu[BASE + TR], 2)
     if link >= 0:
@@ -118,8 +118,8 @@ def return_from_task(cpu: State, core: Workspace, ram: object, marks: object) ->
 def return_same(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     size: int,
     gva: int,
     low: int,
@@ -142,8 +142,8 @@ def return_same(
 def return_outer(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     size: int,
     gva: int,
     low: int,
@@ -175,7 +175,7 @@ def return_outer(
 
 
 @jit
-def return_to_v86(cpu: State, core: Workspace, ram: object, marks: object) -> int:
+def return_to_v86(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
     """IRETD at CPL 0 to virtual-8086 mode: all segment registers come from the frame."""
     if read_frame(cpu, core, ram, marks, 9, 4) < 0:
         return TROUBLED
@@ -198,7 +198,7 @@ def return_to_v86(cpu: State, core: Workspace, ram: object, marks: object) -> in
 
 
 @jit
-def return_real(cpu: State, core: Workspace, ram: object, marks: object, size: int) -> int:
+def return_real(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> int:
     """IRET in real mode, and in virtual-8086 mode at IOPL 3, where IOPL stays."""
     if read_frame(cpu, core, ram, marks, 3, size) < 0:
         return TROUBLED

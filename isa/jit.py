@@ -22,8 +22,11 @@ from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ENABLED: Final[bool] = not numba.config.DISABLE_JIT
-CHECKED: Final[bool] = bool(numba.config.BOUNDSCHECK)
+_CONFIG: Final[Any] = numba.config
+ENABLED: Final[bool] = not _CONFIG.DISABLE_JIT
+CHECKED: Final[bool] = bool(_CONFIG.BOUNDSCHECK)
+
+_unliteral: Final[Any] = types.unliteral
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -64,7 +67,7 @@ CACHE_FOLDER: Final = cache_folder()
 if ENABLED:
     with contextlib.suppress(OSError):
         CACHE_FOLDER.mkdir(parents=True, exist_ok=True)
-    numba.config.CACHE_DIR = str(CACHE_FOLDER)
+    _CONFIG.CACHE_DIR = str(CACHE_FOLDER)
 
 
 def _one_specialisation(dispatcher: Any) -> Any:
@@ -85,31 +88,33 @@ def _one_specialisation(dispatcher: Any) -> Any:
 
 
 def _widen(kind: Any) -> Any:
-    kind = types.unliteral(kind)
+    kind = _unliteral(kind)
     return types.int64 if isinstance(kind, types.Integer | types.Boolean) else kind
 
 
-def jit(function: F) -> F:
-    """Compile a function of the machine; typed as the identity, so that mypy sees its signature.
+def _compiled(function: F, **more: Any) -> F:
+    """Compile without reference counting, if this numba can.
 
-    Reference counting is off (`_nrt`): no compiled function allocates, and counting the arrays
-    passed around costs a factor of 1.2 to 2. The option is private to numba; without it the
-    project still works.
+    No compiled function allocates, and counting the arrays passed around costs a factor of 1.2 to
+    2. The option is private to numba; without it the project still works.
     """
-    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
+    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True, **more}
+    decorate: Any = numba.njit
     try:
-        return _one_specialisation(numba.njit(_nrt=False, **options)(function))  # type: ignore[no-any-return]
+        dispatcher = decorate(_nrt=False, **options)(function)
     except (KeyError, TypeError):
-        return _one_specialisation(numba.njit(**options)(function))  # type: ignore[no-any-return]
+        dispatcher = decorate(**options)(function)
+    return _one_specialisation(dispatcher)  # type: ignore[no-any-return]
+
+
+def jit(function: F) -> F:
+    """Compile a function of the machine; typed as the identity, so that mypy sees its signature."""
+    return _compiled(function)
 
 
 def inline(function: F) -> F:
-    """Like `jit`, for the few small helpers that must be merged into the interpreter's loop."""
-    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
-    try:
-        return numba.njit(_nrt=False, forceinline=True, **options)(function)  # type: ignore[no-any-return]
-    except (KeyError, TypeError):
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+    """Like `jit`, for the small helpers that must be merged into the interpreter's loop."""
+    return _compiled(function, forceinline=True)
 
 
 def _load(bits: int) -> Any:

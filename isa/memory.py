@@ -15,7 +15,7 @@ from isa.exits import Exit
 from isa.jit import jit, load16, load32
 from isa.paging import tlb_entry
 from isa.state import State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 _MEMORY_READ = int(Exit.MEMORY_READ)
@@ -50,7 +50,7 @@ def write_device(cpu: State, core: Workspace, address: int, size: int, value: in
 
 
 @jit
-def read_physical(core: Workspace, ram: object, address: int, size: int) -> int:
+def read_physical(core: Workspace, ram: Bytes, address: int, size: int) -> int:
     """1, 2 or 4 bytes of RAM or device memory; -1 if an exit is needed."""
     if address + size > core[w.RAM_BYTES]:
         return read_device(core, address, size)
@@ -63,7 +63,7 @@ def read_physical(core: Workspace, ram: object, address: int, size: int) -> int:
 
 @jit
 def write_physical(
-    cpu: State, core: Workspace, ram: object, marks: object, address: int, size: int, value: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, address: int, size: int, value: int
 ) -> None:
     if address + size > core[w.RAM_BYTES]:
         write_device(cpu, core, address, size, value)
@@ -73,7 +73,7 @@ def write_physical(
 
 @jit
 def translate(
-    cpu: State, core: Workspace, ram: object, marks: object, gva: int, write: int, user: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, write: int, user: int
 ) -> int:
     """Physical address of a linear address for one access; -1 after recording a fault."""
     entry = tlb_entry(cpu, core, ram, marks, gva, write, user)
@@ -84,7 +84,7 @@ def translate(
 
 @jit
 def read_linear(
-    cpu: State, core: Workspace, ram: object, marks: object, gva: int, size: int, user: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, size: int, user: int
 ) -> int:
     """Load 1, 2 or 4 bytes. Returns the value, or -1 after recording a fault or an exit."""
     first = translate(cpu, core, ram, marks, gva, 0, user)
@@ -108,7 +108,7 @@ def read_linear(
 
 @jit
 def probe_write(
-    cpu: State, core: Workspace, ram: object, marks: object, gva: int, size: int, user: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, size: int, user: int
 ) -> int:
     """Check that `size` bytes can be written: 0, or -1 after recording a fault."""
     if translate(cpu, core, ram, marks, gva, 1, user) < 0:
@@ -123,8 +123,8 @@ def probe_write(
 def write_linear(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     gva: int,
     size: int,
     value: int,

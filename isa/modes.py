@@ -1,7 +1,7 @@
 """What decoding and fast paths depend on, derived from the segment caches and CPL.
 
-`refresh` must be called after any change of CS, SS, DS, ES, CPL, EFLAGS.TF or CR0.PE. It keeps MODE (the key
-of decoded blocks), the TLB half in use and the limit of the flat fast path.
+`refresh` must be called after any change of CS, SS, DS, ES, CPL, EFLAGS.TF or CR0.PE. It keeps
+MODE (the key of decoded blocks), the TLB half in use and the limit of the flat fast path.
 
 A data segment is *flat* when its base is 0 and its limit a whole number of pages: then a segment
 limit is a statement about pages and the TLB's tags can carry it. A segment truncated to keep a

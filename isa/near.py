@@ -25,7 +25,7 @@ from isa.segmentation import linear_address
 from isa.stack import discard, peek, pointer_mask, push, set_stack_pointer, stack_pointer
 from isa.state import ATTRIBUTES, EIP, GPR, LIMIT, State
 from isa.vectors import GP
-from isa.workspace import NEXT_EIP, Workspace
+from isa.workspace import NEXT_EIP, Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
@@ -54,7 +54,7 @@ def go(cpu: State, core: Workspace, target: int) -> int:
 
 
 @jit
-def execute_near(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def execute_near(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     form = core[at] >> FORM_SHIFT & 0xFFF
     operation = OPERATION[form]
     if operation == f.O_JCC:
@@ -109,7 +109,7 @@ def loop(cpu: State, core: Workspace, at: int, operation: int) -> int:
 
 
 @jit
-def near_return(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def near_return(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """RET and RET imm16."""
     size = 4 if core[at] & OPERAND32 else 2
     target = peek(cpu, core, ram, marks, 0, size)
@@ -121,7 +121,7 @@ def near_return(cpu: State, core: Workspace, ram: object, marks: object, at: int
 
 
 @jit
-def execute_stack(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def execute_stack(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """PUSH POP PUSHA POPA ENTER LEAVE."""
     form = core[at] >> FORM_SHIFT & 0xFFF
     operation = OPERATION[form]
@@ -152,7 +152,7 @@ def execute_stack(cpu: State, core: Workspace, ram: object, marks: object, at: i
 
 
 @jit
-def pop(cpu: State, core: Workspace, ram: object, marks: object, at: int, size: int) -> int:
+def pop(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, size: int) -> int:
     """POP: a destination addressed through ESP sees the value after the pop."""
     value = peek(cpu, core, ram, marks, 0, size)
     if value < 0:
@@ -169,7 +169,7 @@ def pop(cpu: State, core: Workspace, ram: object, marks: object, at: int, size: 
 
 
 @jit
-def push_all(cpu: State, core: Workspace, ram: object, marks: object, size: int) -> int:
+def push_all(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> int:
     """PUSHA: all eight words are probed first; the pushed ESP is the one before the instruction."""
     user = is_user(cpu)
     mask = pointer_mask(cpu[ATTRIBUTES + SS])
@@ -188,7 +188,7 @@ def push_all(cpu: State, core: Workspace, ram: object, marks: object, size: int)
 
 
 @jit
-def pop_all(cpu: State, core: Workspace, ram: object, marks: object, size: int) -> int:
+def pop_all(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> int:
     """POPA: the word for ESP is skipped."""
     for number in range(8):
         if peek(cpu, core, ram, marks, number * size, size) < 0:
@@ -202,7 +202,7 @@ def pop_all(cpu: State, core: Workspace, ram: object, marks: object, size: int) 
 
 
 @jit
-def enter(cpu: State, core: Workspace, ram: object, marks: object, at: int, size: int) -> int:
+def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, size: int) -> int:
     """ENTER: the whole frame is probed before the first word is stored."""
     user = is_user(cpu)
     mask = pointer_mask(cpu[ATTRIBUTES + SS])

@@ -23,7 +23,7 @@ from isa.records import (
 )
 from isa.segmentation import linear_address
 from isa.state import CPL, GPR, SELECTOR, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
@@ -134,10 +134,8 @@ def memory_bytes(kind: int) -> int:
 
 
 @jit
-def read_operand(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, slot: int
-) -> int:
-    """Value of an operand, zero-extended (immediates as the form extends them); -1 after a fault."""
+def read_operand(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, slot: int) -> int:
+    """Value of an operand, zero-extended (immediates as the form has them); -1 after a fault."""
     head = core[at]
     kind = KIND[head >> FORM_SHIFT & 0xFFF, slot]
     if is_memory(head, kind):
@@ -161,9 +159,7 @@ def read_operand(
 
 
 @jit
-def probe_operand(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, slot: int
-) -> int:
+def probe_operand(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, slot: int) -> int:
     """Check that a later `write_operand` cannot fail: 0, or -1 after recording a fault."""
     head = core[at]
     kind = KIND[head >> FORM_SHIFT & 0xFFF, slot]
@@ -178,7 +174,7 @@ def probe_operand(
 
 @jit
 def write_operand(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, slot: int, value: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, slot: int, value: int
 ) -> int:
     """Store an operand: 0, or -1 after recording a fault, with nothing changed."""
     head = core[at]

@@ -19,7 +19,7 @@ from isa.jit import jit, load32
 from isa.registers import CR0_PG, CR0_WP, CR4_PSE, PTE_A, PTE_D, PTE_P, PTE_PS, PTE_U, PTE_W
 from isa.state import CR0, CR2, CR3, CR4, State
 from isa.vectors import PF, PF_PRESENT, PF_USER, PF_WRITE
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 OPEN_BUS = 0xFFFFFFFF
 PAGE = 0xFFFFF000
@@ -29,7 +29,7 @@ RIGHT_DIRTY = 2
 
 
 @jit
-def read_entry(core: Workspace, ram: object, address: int) -> int:
+def read_entry(core: Workspace, ram: Bytes, address: int) -> int:
     """A paging-structure entry; addresses without memory read as all ones."""
     if address + 4 > core[w.RAM_BYTES]:
         return OPEN_BUS
@@ -44,7 +44,9 @@ def page_fault(cpu: State, core: Workspace, gva: int, present: int, write: int, 
 
 
 @jit
-def walk(cpu: State, core: Workspace, ram: object, marks: object, gva: int, write: int, user: int) -> int:
+def walk(
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, write: int, user: int
+) -> int:
     """Translate through the page tables.
 
     Returns the physical page address with RIGHT_WRITE and RIGHT_DIRTY in the low bits, or -1 after
@@ -81,8 +83,10 @@ def walk(cpu: State, core: Workspace, ram: object, marks: object, gva: int, writ
 
 
 @jit
-def tlb_entry(cpu: State, core: Workspace, ram: object, marks: object, gva: int, write: int, user: int) -> int:
-    """Index of the TLB entry that translates `gva` for this access, filled if need be; -1: fault."""
+def tlb_entry(
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, write: int, user: int
+) -> int:
+    """Index of the TLB entry that translates `gva` for this access, filled if need be, or -1."""
     page = gva >> 12 & 0xFFFFF
     half = w.TLB_ENTRIES if user else 0
     entry = w.TLB + ((page & w.TLB_MASK) | half) * w.TLB_WORDS
@@ -101,7 +105,7 @@ def tlb_entry(cpu: State, core: Workspace, ram: object, marks: object, gva: int,
 
 
 @jit
-def refresh_tags(core: Workspace, marks: object, entry: int, page: int) -> None:
+def refresh_tags(core: Workspace, marks: Bytes, entry: int, page: int) -> None:
     """Decide which accesses through a valid entry may go straight to RAM."""
     tag = core[entry + w.TLB_TAG]
     frame = core[entry + w.TLB_FRAME]

@@ -18,7 +18,7 @@ from isa.records import TROUBLED, form_of
 from isa.registers import ATTR_UNUSABLE, CR0_PE, EAX, EDX, EFLAGS_VM, TR
 from isa.segmentation import TYPE_IS_32_BIT, read_table
 from isa.state import ATTRIBUTES, BASE, CR0, EFLAGS, EIP, GPR, LIMIT, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
@@ -29,9 +29,7 @@ _PORT_OUT = int(Exit.PORT_OUT)
 
 
 @jit
-def check_port(
-    cpu: State, core: Workspace, ram: object, marks: object, port: int, size: int
-) -> int:
+def check_port(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, port: int, size: int) -> int:
     """Whether an access to `size` bytes at a port is allowed: 0, or -1 after #GP(0) or #PF."""
     if not cpu[CR0] & CR0_PE:
         return 0
@@ -55,7 +53,7 @@ def check_port(
 
 
 @jit
-def execute_port(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def execute_port(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """IN and OUT by the record at `at`: always TROUBLED, with a fault or with an exit after it."""
     form = form_of(core[at])
     size = OPSIZE[form] >> 3

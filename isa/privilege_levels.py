@@ -43,7 +43,7 @@ from isa.segmentation import (
 )
 from isa.stack import pointer_mask
 from isa.state import ATTRIBUTES, BASE, CPL, GPR, LIMIT, SELECTOR, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 M16 = 0xFFFF
@@ -56,7 +56,7 @@ _CODE = ATTR_S | ATTR_CODE
 
 @jit
 def read_code_descriptor(
-    cpu: State, core: Workspace, ram: object, marks: object, selector: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int
 ) -> Descriptor:
     """The descriptor a transfer of control names; #GP(0) for a null selector. Not yet checked."""
     if not selector & INDEX_MASK:
@@ -105,9 +105,7 @@ def return_target_allowed(cpl: int, selector: int, high: int) -> int:
 
 
 @jit
-def gate_target(
-    cpu: State, core: Workspace, ram: object, marks: object, selector: int
-) -> Descriptor:
+def gate_target(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int) -> Descriptor:
     """The checked code segment of an interrupt or call gate; FAILED after trouble."""
     gva, low, high = read_code_descriptor(cpu, core, ram, marks, selector)
     if gva < 0:
@@ -119,7 +117,7 @@ def gate_target(
 
 @jit
 def return_target(
-    cpu: State, core: Workspace, ram: object, marks: object, selector: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int
 ) -> Descriptor:
     """The checked code segment of a far return; FAILED after trouble."""
     gva, low, high = read_code_descriptor(cpu, core, ram, marks, selector)
@@ -134,8 +132,8 @@ def return_target(
 def check_entry(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     offset: int,
     gva: int,
     low: int,
@@ -158,7 +156,7 @@ def gate_offset(low: int, high: int) -> int:
 
 @jit
 def inner_stack(
-    cpu: State, core: Workspace, ram: object, marks: object, level: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, level: int
 ) -> tuple[int, int]:
     """SS and ESP for a privilege level from the current TSS; SS is -1 after trouble."""
     if cpu[ATTRIBUTES + TR] & TYPE_IS_32_BIT:
@@ -180,7 +178,7 @@ def inner_stack(
 
 @jit
 def inner_stack_segment(
-    cpu: State, core: Workspace, ram: object, marks: object, selector: int, level: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int, level: int
 ) -> Descriptor:
     """The checked stack segment that the TSS names for `level`; FAILED after #TS, #SS or #PF."""
     if not selector & INDEX_MASK:
@@ -194,7 +192,7 @@ def inner_stack_segment(
 
 @jit
 def outer_stack_segment(
-    cpu: State, core: Workspace, ram: object, marks: object, selector: int, level: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int, level: int
 ) -> Descriptor:
     """The checked stack segment that a return to `level` names; FAILED after #GP, #SS or #PF."""
     if not selector & INDEX_MASK:

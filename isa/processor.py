@@ -24,8 +24,8 @@ from isa.paging import invalidate
 from isa.registers import EFLAGS_FIXED
 from isa.segmentation import load_data_segment, load_ldtr, load_tr
 from isa.vectors import EXCEPTION_NAMES
+from isa.workspace import Bytes
 
-Bytes = NDArray[np.uint8]
 SLICE: Final = 20_000_000  # instructions one call of run() may take: a fraction of a second
 
 

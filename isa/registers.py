@@ -1,4 +1,4 @@
-"""Numbers of registers and the bits of EFLAGS and the control registers: plain integers with SDM names.
+"""Numbers of registers and the bits of EFLAGS and control registers: plain integers, SDM names.
 
 Source: SDM vol. 1, "EFLAGS Register"; vol. 3A, "Control Registers".
 """
@@ -49,7 +49,9 @@ EFLAGS_ID: Final = 1 << 21
 
 IOPL_SHIFT: Final = 12
 EFLAGS_STATUS: Final = EFLAGS_CF | EFLAGS_PF | EFLAGS_AF | EFLAGS_ZF | EFLAGS_SF | EFLAGS_OF
-EFLAGS_DEFINED: Final = 0x003F7FD7  # every flag of the P6; the other bits read as zero (bit 1 as one)
+EFLAGS_DEFINED: Final = (
+    0x003F7FD7  # every flag of the P6; the other bits read as zero (bit 1 as one)
+)
 
 CR0_PE: Final = 1 << 0
 CR0_MP: Final = 1 << 1

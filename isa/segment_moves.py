@@ -21,7 +21,7 @@ from isa.segmentation import load_data_segment
 from isa.stack import peek, pointer_mask, push
 from isa.state import ATTRIBUTES, GPR, SELECTOR, State
 from isa.transfers import read_far_pointer
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
@@ -36,7 +36,7 @@ def after_load(core: Workspace, cpu: State, mode: int, tlb_base: int) -> int:
 
 @jit
 def load_segment(
-    cpu: State, core: Workspace, ram: object, marks: object, segment: int, selector: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, segment: int, selector: int
 ) -> int:
     """Load a segment register and go on."""
     mode = core[w.MODE]
@@ -47,7 +47,7 @@ def load_segment(
 
 
 @jit
-def move_to_segment(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def move_to_segment(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """MOV Sreg, r/m16: CS and the numbers without a register are undefined opcodes."""
     segment = a_of(core[at])
     if segment == CS or segment > GS:
@@ -64,7 +64,7 @@ def move_to_segment(cpu: State, core: Workspace, ram: object, marks: object, at:
 
 
 @jit
-def move_from_segment(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def move_from_segment(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """MOV r/m16, Sreg: a 32-bit register is zero-extended."""
     segment = a_of(core[at])
     if segment > GS:
@@ -77,7 +77,7 @@ def move_from_segment(cpu: State, core: Workspace, ram: object, marks: object, a
 
 @jit
 def push_segment(
-    cpu: State, core: Workspace, ram: object, marks: object, form: int, size: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, form: int, size: int
 ) -> int:
     """PUSH Sreg: with 32-bit operands the selector is pushed zero-extended."""
     segment = KIND[form, 0] - K_ES
@@ -87,9 +87,7 @@ def push_segment(
 
 
 @jit
-def pop_segment(
-    cpu: State, core: Workspace, ram: object, marks: object, form: int, size: int
-) -> int:
+def pop_segment(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, form: int, size: int) -> int:
     """POP Sreg. The stack pointer moves as wide as the old stack segment says."""
     segment = KIND[form, 0] - K_ES
     value = peek(cpu, core, ram, marks, 0, size)
@@ -123,7 +121,7 @@ def far_pointer_segment(form: int) -> int:
 
 @jit
 def load_far_pointer(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, form: int, size: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, form: int, size: int
 ) -> int:
     """LDS, LES, LFS, LGS, LSS: segment register and general register from a far pointer."""
     offset, selector = read_far_pointer(cpu, core, ram, marks, at, size)

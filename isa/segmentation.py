@@ -47,7 +47,7 @@ from isa.state import (
     SELECTOR,
     State,
 )
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
@@ -144,7 +144,7 @@ def dpl_of(high: int) -> int:
 
 
 @jit
-def read_table(cpu: State, core: Workspace, ram: object, marks: object, gva: int, size: int) -> int:
+def read_table(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, size: int) -> int:
     """Read 1, 2 or 4 bytes of a system table as supervisor; -1 after recording a page fault.
 
     Tables are memory: addresses without RAM read as all ones, as paging structures do.
@@ -167,7 +167,7 @@ def read_table(cpu: State, core: Workspace, ram: object, marks: object, gva: int
 
 
 @jit
-def read_pair(cpu: State, core: Workspace, ram: object, marks: object, gva: int) -> tuple[int, int]:
+def read_pair(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int) -> tuple[int, int]:
     """Two doublewords of a system table; the first is -1 after a page fault."""
     if (gva & 0xFFF) + 8 <= 4096:
         address = translate(cpu, core, ram, marks, gva, 0, 0)
@@ -187,7 +187,7 @@ def read_pair(cpu: State, core: Workspace, ram: object, marks: object, gva: int)
 
 @jit
 def find_descriptor(
-    cpu: State, core: Workspace, ram: object, marks: object, selector: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int
 ) -> Descriptor:
     """The descriptor of a selector; FAILED or ABSENT in place of its address."""
     index = selector & 0xFFF8
@@ -207,7 +207,7 @@ def find_descriptor(
 
 @jit
 def read_descriptor(
-    cpu: State, core: Workspace, ram: object, marks: object, selector: int, vector: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int, vector: int
 ) -> Descriptor:
     """The descriptor of a selector; FAILED after trouble: `vector` if it is outside its table."""
     gva, low, high = find_descriptor(cpu, core, ram, marks, selector)
@@ -225,7 +225,7 @@ def selector_fault(core: Workspace, vector: int, selector: int) -> int:
 
 @jit
 def probe_accessed(
-    cpu: State, core: Workspace, ram: object, marks: object, gva: int, high: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, high: int
 ) -> int:
     """Check that the accessed bit of a descriptor can be set: 0, or -1 after recording a fault."""
     if high >> 8 & ATTR_ACCESSED:
@@ -235,7 +235,7 @@ def probe_accessed(
 
 @jit
 def set_accessed(
-    cpu: State, core: Workspace, ram: object, marks: object, gva: int, high: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, high: int
 ) -> None:
     """Set the accessed bit of a descriptor in memory. Probed before, so it cannot fail."""
     if not high >> 8 & ATTR_ACCESSED:
@@ -302,7 +302,7 @@ def load_null(cpu: State, core: Workspace, segment: int, selector: int) -> int:
 
 @jit
 def load_described(
-    cpu: State, core: Workspace, ram: object, marks: object, segment: int, selector: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, segment: int, selector: int
 ) -> int:
     """Load a data segment register through its descriptor: 0, or -1 with nothing changed."""
     gva, low, high = read_descriptor(cpu, core, ram, marks, selector, vectors.GP)
@@ -326,7 +326,7 @@ def load_described(
 
 @jit
 def load_data_segment(
-    cpu: State, core: Workspace, ram: object, marks: object, segment: int, selector: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, segment: int, selector: int
 ) -> int:
     """Load DS, ES, FS, GS or SS: 0, or -1 after recording a fault, with nothing changed.
 
@@ -351,7 +351,7 @@ def load_data_segment(
 
 @jit
 def read_system_descriptor(
-    cpu: State, core: Workspace, ram: object, marks: object, selector: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int
 ) -> Descriptor:
     """The descriptor for LLDT or LTR: it must be in the GDT."""
     if selector & SELECTOR_TI:
@@ -369,7 +369,7 @@ def fill_system_cache(cpu: State, register: int, selector: int, low: int, high: 
 
 
 @jit
-def load_ldtr(cpu: State, core: Workspace, ram: object, marks: object, selector: int) -> int:
+def load_ldtr(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int) -> int:
     """LLDT: 0, or -1 after recording a fault. A null selector leaves no LDT."""
     if not selector & INDEX_MASK:
         cpu[SELECTOR + LDTR] = selector
@@ -387,7 +387,7 @@ def load_ldtr(cpu: State, core: Workspace, ram: object, marks: object, selector:
 
 
 @jit
-def load_tr(cpu: State, core: Workspace, ram: object, marks: object, selector: int) -> int:
+def load_tr(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int) -> int:
     """LTR: mark an available TSS busy and make it current; 0, or -1 after recording a fault."""
     if not selector & INDEX_MASK:
         return raise_fault(core, vectors.GP, 0)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from isa.generated import forms as f
 from isa.generated.columns import OPERATION
+from isa.vocabulary import CONDITIONS
 
 # Pseudo operations: no instruction.
 H_END: Final = 0  # the block ends here; continue at the EIP of this record
@@ -37,8 +38,11 @@ FIRST_HOT: Final = 16
 
 _HOT: Final = (
     # dst = a (or b where the form says r/m first); RR register, RI immediate, RM load, MR store
-    *(f"{name}32_{shape}" for name in ("ADD", "SUB", "AND", "OR", "XOR") for shape in ("RR", "RI", "RM", "MR", "MI")),
-    *(f"CMP32_{shape}" for shape in ("RR", "RI", "RM", "MR", "MI")),
+    *(
+        f"{name}32_{shape}"
+        for name in ("ADD", "SUB", "AND", "OR", "XOR", "CMP")
+        for shape in ("RR", "RI", "RM", "MR", "MI")
+    ),
     *(f"TEST32_{shape}" for shape in ("RR", "RI", "MR")),
     "ADC32_RR", "SBB32_RR",
     "MOV32_RR", "MOV32_RI", "MOV32_RM", "MOV32_MR", "MOV32_MI",
@@ -55,7 +59,7 @@ _HOT: Final = (
     "CALL_R", "CALL_M", "RET", "RET_I", "JMP_R", "JMP_M",
     # direct branches last: these can be linked to where they lead
     "CALL", "JMP",
-    "JO", "JNO", "JB", "JAE", "JE", "JNE", "JBE", "JA", "JS", "JNS", "JP", "JNP", "JL", "JGE", "JLE", "JG",
+    *(f"J{suffix}" for suffix, _ in CONDITIONS),
 )  # fmt: skip
 HOT: Final[dict[str, int]] = {name: FIRST_HOT + index for index, name in enumerate(_HOT)}
 HANDLER_COUNT: Final = FIRST_HOT + len(_HOT)
@@ -72,7 +76,8 @@ def _families() -> NDArray[np.int64]:
         H_EXCHANGE: "XCHG XADD CMPXCHG",
         H_EXCHANGE8: "CMPXCHG8B",
         H_BITS: "BT BTS BTR BTC BSF BSR BSWAP",
-        H_SIMPLE: "DAA DAS AAA AAS AAM AAD CBW CWDE CWD CDQ CLC STC CMC CLD STD LAHF SAHF SALC XLATB",
+        H_SIMPLE: "DAA DAS AAA AAS AAM AAD CBW CWDE CWD CDQ CLC STC CMC CLD STD LAHF SAHF "
+        "SALC XLATB",
         H_STACK: "PUSH POP PUSHA POPA ENTER LEAVE",
         H_NEAR: "JCC JCXZ LOOPNE LOOPE LOOP JMP JMP_INDIRECT CALL CALL_INDIRECT RET",
         H_STRING: "MOVS CMPS STOS LODS SCAS INS OUTS",
@@ -81,7 +86,7 @@ def _families() -> NDArray[np.int64]:
     }
     for handler, names in groups.items():
         for name in names.split():
-            family[OPERATION == f.OPERATION_NAMES.index(name)] = handler
+            family[f.OPERATION_NAMES.index(name) == OPERATION] = handler
     return family
 
 
@@ -169,7 +174,8 @@ def _hot_forms() -> dict[str, tuple[str, str, bool]]:
         "NOP_rm32": ("NOP", "NOP", False),
         "NOP_rm16": ("NOP", "NOP", False),
     }
-    for cc in "O NO B AE E NE BE A S NS P NP L GE LE G".split():
+
+    for cc in [suffix for suffix, _ in CONDITIONS]:
         table[f"J{cc}_rel8_o32"] = (f"J{cc}", "", False)
         table[f"J{cc}_rel32"] = (f"J{cc}", "", False)
         table[f"SET{cc}_rm8"] = ("SETCC_R", "", False)

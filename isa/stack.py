@@ -17,7 +17,7 @@ from isa.memory import probe_write, read_linear, translate, write_linear
 from isa.registers import ATTR_DB, ESP, SS
 from isa.segmentation import limit_allows, linear_address
 from isa.state import ATTRIBUTES, BASE, CPL, GPR, LIMIT, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
@@ -44,7 +44,7 @@ def set_stack_pointer(cpu: State, value: int) -> None:
 
 
 @jit
-def push(cpu: State, core: Workspace, ram: object, marks: object, value: int, size: int) -> int:
+def push(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, value: int, size: int) -> int:
     """Push 2 or 4 bytes: 0, or -1 after recording a fault, with nothing changed."""
     offset = (cpu[GPR + ESP] - size) & pointer_mask(cpu[ATTRIBUTES + SS])
     gva = linear_address(cpu, core, SS, offset, size, 1)
@@ -58,7 +58,7 @@ def push(cpu: State, core: Workspace, ram: object, marks: object, value: int, si
 
 
 @jit
-def peek(cpu: State, core: Workspace, ram: object, marks: object, position: int, size: int) -> int:
+def peek(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, position: int, size: int) -> int:
     """The 1, 2 or 4 bytes `position` bytes above the top of the stack; -1 after a fault.
 
     The stack pointer stays: `discard` moves it once nothing can fault any more.
@@ -77,9 +77,7 @@ def discard(cpu: State, size: int) -> None:
 
 
 @jit
-def read_frame(
-    cpu: State, core: Workspace, ram: object, marks: object, count: int, size: int
-) -> int:
+def read_frame(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, count: int, size: int) -> int:
     """Read `count` words of `size` bytes from the top of the stack into FRAME: 0, or -1.
 
     FRAME[0] is the word on top. The stack pointer stays.
@@ -124,8 +122,8 @@ def room_for_frame(attributes: int, limit: int, top: int, count: int, size: int)
 def probe_frame(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     base: int,
     mask: int,
     top: int,
@@ -148,8 +146,8 @@ def probe_frame(
 def write_frame(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     base: int,
     mask: int,
     top: int,
@@ -163,7 +161,7 @@ def write_frame(
         address = translate(cpu, core, ram, marks, lowest, 1, user)
         page_flags = core[w.RAM_BYTES] + (address >> 12)
         in_ram = address >= 0 and address + count * size <= core[w.RAM_BYTES]
-        if in_ram and not marks[page_flags] & w.PAGE_HAS_CODE:  # type: ignore[index]
+        if in_ram and not marks[page_flags] & w.PAGE_HAS_CODE:
             for index in range(count):
                 place = address + (count - 1 - index) * size
                 if size == 4:

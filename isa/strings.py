@@ -18,11 +18,19 @@ from isa.modes import MODE_FLAT
 from isa.operands import is_user, read_register, write_register
 from isa.operations import subtract
 from isa.ports import check_port
-from isa.records import ADDRESS32, DONE, FORM_SHIFT, REPEAT_F2, REPEAT_SHIFT, SEGMENT_SHIFT, TROUBLED
+from isa.records import (
+    ADDRESS32,
+    DONE,
+    FORM_SHIFT,
+    REPEAT_F2,
+    REPEAT_SHIFT,
+    SEGMENT_SHIFT,
+    TROUBLED,
+)
 from isa.registers import EAX, ECX, EDI, EDX, EFLAGS_DF, ES, ESI, FS
 from isa.segmentation import linear_address
 from isa.state import EFLAGS, EIP, GPR, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 ITERATIONS_PER_CALL = 1 << 16
@@ -49,7 +57,7 @@ def advance(cpu: State, register: int, step: int, wrap: int) -> None:
 
 
 @jit
-def execute_string(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def execute_string(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     head = core[at]
     form = head >> FORM_SHIFT & 0xFFF
     operation = OPERATION[form]
@@ -102,9 +110,16 @@ def execute_string(cpu: State, core: Workspace, ram: object, marks: object, at: 
 
 @jit
 def bulk(
-    cpu: State, core: Workspace, ram: object, at: int, operation: int, size: int, wrap: int, count: int
+    cpu: State,
+    core: Workspace,
+    ram: Bytes,
+    at: int,
+    operation: int,
+    size: int,
+    wrap: int,
+    count: int,
 ) -> int:
-    """Iterations of a forward REP MOVS or REP STOS within one page of plain RAM; 0: not possible."""
+    """Iterations of a forward REP MOVS or STOS within one page of plain RAM; 0: not possible."""
     head = core[at]
     segment = head >> SEGMENT_SHIFT & 7
     if cpu[EFLAGS] & EFLAGS_DF or wrap != M32 or not core[w.MODE] & MODE_FLAT:
@@ -139,15 +154,15 @@ def bulk(
             ram[target + index] = value >> ((index & (size - 1)) << 3) & 0xFF
     cpu[GPR + EDI] = to + n * size & M32
     cpu[GPR + ECX] = cpu[GPR + ECX] - n & M32
-    return n
+    return n  # type: ignore[no-any-return]
 
 
 @jit
 def iteration(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     at: int,
     operation: int,
     size: int,
@@ -160,7 +175,12 @@ def iteration(
     value = 0
     if operation == f.O_INS:
         return input_iteration(cpu, core, ram, marks, size, wrap, step)
-    if operation == f.O_MOVS or operation == f.O_CMPS or operation == f.O_LODS or operation == f.O_OUTS:
+    if (
+        operation == f.O_MOVS
+        or operation == f.O_CMPS
+        or operation == f.O_LODS
+        or operation == f.O_OUTS
+    ):
         segment = core[at] >> SEGMENT_SHIFT & 7
         gva = linear_address(cpu, core, segment, cpu[GPR + ESI] & wrap, size, 0)
         if gva < 0:
@@ -175,7 +195,12 @@ def iteration(
         advance(cpu, ESI, step, wrap)
         return DONE
     target = linear_address(
-        cpu, core, ES, cpu[GPR + EDI] & wrap, size, 1 if operation == f.O_MOVS or operation == f.O_STOS else 0
+        cpu,
+        core,
+        ES,
+        cpu[GPR + EDI] & wrap,
+        size,
+        1 if operation == f.O_MOVS or operation == f.O_STOS else 0,
     )
     if target < 0:
         return TROUBLED
@@ -199,7 +224,7 @@ def iteration(
 
 @jit
 def input_iteration(
-    cpu: State, core: Workspace, ram: object, marks: object, size: int, wrap: int, step: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int, wrap: int, step: int
 ) -> int:
     """INS: the destination is probed before the port is read, for reading a port has effects."""
     port = cpu[GPR + EDX] & 0xFFFF
@@ -223,7 +248,14 @@ def input_iteration(
 
 @jit
 def output_iteration(
-    cpu: State, core: Workspace, ram: object, marks: object, size: int, wrap: int, step: int, value: int
+    cpu: State,
+    core: Workspace,
+    ram: Bytes,
+    marks: Bytes,
+    size: int,
+    wrap: int,
+    step: int,
+    value: int,
 ) -> int:
     """OUTS: ends run() after the iteration, for the owner to carry out the write."""
     port = cpu[GPR + EDX] & 0xFFFF

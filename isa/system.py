@@ -35,7 +35,7 @@ from isa.segment_moves import (
     push_segment,
 )
 from isa.state import CR0, EIP, HALTED, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
@@ -44,7 +44,7 @@ _TRAPDOOR = int(Exit.TRAPDOOR)
 
 
 @jit
-def execute_system(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def execute_system(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """A system instruction by the record at `at`: DONE, TRANSFER or TROUBLED."""
     form = form_of(core[at])
     operation = OPERATION[form]
@@ -75,8 +75,8 @@ def execute_system(cpu: State, core: Workspace, ram: object, marks: object, at: 
 def execute_moves(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     at: int,
     form: int,
     operation: int,
@@ -100,7 +100,7 @@ def execute_moves(
 
 @jit
 def execute_rest(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, operation: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, operation: int
 ) -> int:
     """The system instructions without a unit of their own."""
     if operation == f.O_HLT:
@@ -137,7 +137,7 @@ def leave(cpu: State, core: Workspace, reason: int, detail: int) -> int:
 
 @jit
 def interrupt(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, operation: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, operation: int
 ) -> int:
     """INT n, INT3, INTO, INT1."""
     if operation == f.O_INT:
@@ -162,7 +162,7 @@ def wait_for_coprocessor(cpu: State, core: Workspace) -> int:
 
 
 @jit
-def check_bounds(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def check_bounds(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """BOUND: #BR unless a signed index lies between two bounds in memory, both included."""
     size = 4 if core[at] & OPERAND32 else 2
     gva = memory_address(cpu, core, at, 2 * size, 0)

@@ -59,14 +59,14 @@ from isa.stack import (
     write_frame,
 )
 from isa.state import ATTRIBUTES, BASE, CPL, EIP, GPR, LIMIT, SELECTOR, State
-from isa.workspace import Workspace
+from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 M16 = 0xFFFF
 
 
 @jit
-def execute_transfer(cpu: State, core: Workspace, ram: object, marks: object, at: int) -> int:
+def execute_transfer(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """Far JMP, CALL and RET by the record at `at`: TRANSFER, or TROUBLED with nothing changed."""
     form = form_of(core[at])
     operation = OPERATION[form]
@@ -87,7 +87,7 @@ def execute_transfer(cpu: State, core: Workspace, ram: object, marks: object, at
 
 @jit
 def read_far_pointer(
-    cpu: State, core: Workspace, ram: object, marks: object, at: int, size: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, size: int
 ) -> tuple[int, int]:
     """Offset and selector from an m16:16 or m16:32 operand; the offset is -1 after trouble."""
     gva = memory_address(cpu, core, at, size + 2, 0)
@@ -150,7 +150,7 @@ def check_call_gate(cpu: State, core: Workspace, selector: int, high: int) -> in
 
 @jit
 def far_jump(
-    cpu: State, core: Workspace, ram: object, marks: object, selector: int, offset: int, size: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int, offset: int, size: int
 ) -> int:
     if not is_protected(cpu):
         return jump_real(cpu, core, selector, offset)
@@ -179,8 +179,8 @@ def jump_real(cpu: State, core: Workspace, selector: int, offset: int) -> int:
 def jump_to_code(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     selector: int,
     offset: int,
     gva: int,
@@ -201,7 +201,7 @@ def jump_to_code(
 
 @jit
 def jump_through_gate(
-    cpu: State, core: Workspace, ram: object, marks: object, gate_low: int, gate_high: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gate_low: int, gate_high: int
 ) -> int:
     """JMP through a call gate never changes the privilege level."""
     selector = gate_low >> 16
@@ -220,7 +220,7 @@ def jump_through_gate(
 
 @jit
 def far_call(
-    cpu: State, core: Workspace, ram: object, marks: object, selector: int, offset: int, size: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int, offset: int, size: int
 ) -> int:
     if not is_protected(cpu):
         return call_real(cpu, core, ram, marks, selector, offset, size)
@@ -245,7 +245,7 @@ def check_room(cpu: State, core: Workspace, size: int) -> int:
 
 
 @jit
-def probe_return_address(cpu: State, core: Workspace, ram: object, marks: object, size: int) -> int:
+def probe_return_address(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> int:
     """Assemble CS and EIP and check that the stack can be written: 0, or -1 after a page fault."""
     core[w.FRAME] = cpu[SELECTOR + CS]
     core[w.FRAME + 1] = core[w.NEXT_EIP]
@@ -255,7 +255,7 @@ def probe_return_address(cpu: State, core: Workspace, ram: object, marks: object
 
 
 @jit
-def push_return_address(cpu: State, core: Workspace, ram: object, marks: object, size: int) -> None:
+def push_return_address(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> None:
     """Push what `probe_return_address` has assembled and checked."""
     mask = pointer_mask(cpu[ATTRIBUTES + SS])
     top = cpu[GPR + ESP]
@@ -265,7 +265,7 @@ def push_return_address(cpu: State, core: Workspace, ram: object, marks: object,
 
 @jit
 def call_real(
-    cpu: State, core: Workspace, ram: object, marks: object, selector: int, offset: int, size: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int, offset: int, size: int
 ) -> int:
     if check_room(cpu, core, size) < 0:
         return TROUBLED
@@ -284,8 +284,8 @@ def call_real(
 def call_same(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     selector: int,
     offset: int,
     size: int,
@@ -309,7 +309,7 @@ def call_same(
 
 @jit
 def call_through_gate(
-    cpu: State, core: Workspace, ram: object, marks: object, gate_low: int, gate_high: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gate_low: int, gate_high: int
 ) -> int:
     """CALL through a call gate, whose type decides the size of what is pushed."""
     size = 4 if gate_high >> 8 & 8 else 2
@@ -326,7 +326,7 @@ def call_through_gate(
 
 @jit
 def fill_gate_frame(
-    cpu: State, core: Workspace, ram: object, marks: object, parameters: int, size: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, parameters: int, size: int
 ) -> int:
     """The frame of a call to an inner level: old stack, parameters, return address. 0 or -1."""
     core[w.FRAME] = cpu[SELECTOR + SS]
@@ -345,8 +345,8 @@ def fill_gate_frame(
 def call_inner(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     selector: int,
     offset: int,
     size: int,
@@ -391,7 +391,7 @@ def call_inner(
 
 @jit
 def far_return(
-    cpu: State, core: Workspace, ram: object, marks: object, size: int, release: int
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int, release: int
 ) -> int:
     """RETF, releasing `release` bytes of parameters."""
     if read_frame(cpu, core, ram, marks, 2, size) < 0:
@@ -431,8 +431,8 @@ def far_return_real(cpu: State, core: Workspace, selector: int, offset: int, use
 def far_return_outer(
     cpu: State,
     core: Workspace,
-    ram: object,
-    marks: object,
+    ram: Bytes,
+    marks: Bytes,
     selector: int,
     offset: int,
     size: int,

@@ -1,6 +1,7 @@
 """Exception vectors, page-fault error-code bits, and how events behave.
 
-Source: SDM vol. 3A, "Protected-Mode Exceptions and Interrupts"; "Exception and Interrupt Reference".
+Source: SDM vol. 3A, "Protected-Mode Exceptions and Interrupts"; "Exception and Interrupt
+Reference".
 """
 
 from typing import Final

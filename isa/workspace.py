@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Workspace = NDArray[np.int64]
+Bytes = NDArray[np.uint8]  # RAM, and the marks on it
 
 # --- scalars ---------------------------------------------------------------------------------
 LF_RESULT: Final = 0  # lazy flags: see isa.flags
