@@ -56,17 +56,23 @@ check-generated: $(DEV_READY)
 
 test-compiled: $(DEV_READY)
 	@echo "test: main run, compiled code, $(WORKERS) processes"
-	@$(BIN)/python -m tests.warm_up
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m isa.compilation
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 test-bounds: $(DEV_READY)
-	@echo "test: again with bounds checks in the compiled code"
+	@echo "test: the machine again, with bounds checks in the compiled code"
+	@NUMBA_BOUNDSCHECK=1 $(BIN)/python -m isa.compilation
 	@NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q -m bounds
 
+# The machine is measured in plain Python, where every line that runs is seen; the monitors, which
+# are plain Python anyway, need the compiled machine below them to get anywhere.
 test-coverage: $(DEV_READY)
-	@echo "test: in plain Python, measuring coverage (at least $(COVERAGE_GATE) %)"
+	@echo "test: coverage (at least $(COVERAGE_GATE) %), the machine in plain Python"
 	@rm -f .coverage .coverage.*
-	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -m "not compiled and not slow"
+	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -m "not compiled and not slow" \
+		tests/isa tests/tools tests/oracles
+	@$(BIN)/coverage run --source=hypervisor -m pytest -q -m "not slow" \
+		tests/hypervisor tests/equivalence
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=$(COVERAGE_GATE)
 

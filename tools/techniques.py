@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tools.progress import compilation
+from tools.progress import prepare_machine
 
 if TYPE_CHECKING:
     from hypervisor.technique import Technique
@@ -25,7 +25,7 @@ def start(name: str, image: BootImage, ram_bytes: int) -> Technique:
     """A machine of the given technique with the guest loaded, at its first instruction."""
     from hypervisor.technique import create
 
-    with compilation():
-        machine = create(name, ram_bytes)
-        machine.boot(image)
+    machine = create(name, ram_bytes)
+    prepare_machine()
+    machine.boot(image)
     return machine
