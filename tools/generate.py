@@ -49,6 +49,7 @@ def modrm_code(form: Form) -> int:
 
 
 def forms_text(forms: Sequence[Form]) -> str:
+    """isa/generated/forms.py: numbers and names."""
     operations = operation_numbers(forms)
     lines = [
         f'"""Numbers of forms and operations. {WARNING}"""',
@@ -68,6 +69,7 @@ def forms_text(forms: Sequence[Form]) -> str:
 
 
 def columns_text(forms: Sequence[Form]) -> str:
+    """isa/generated/columns.py: one array for each column of the table."""
     operations = operation_numbers(forms)
     cpu = {name: number for number, name in enumerate(vocabulary.PROCESSORS)}
     columns: dict[str, list[int]] = {
@@ -104,6 +106,7 @@ def columns_text(forms: Sequence[Form]) -> str:
 
 
 def opcode_map_text(forms: tuple[Form, ...]) -> str:
+    """isa/generated/opcode_maps.py: both levels of the opcode map."""
     built = opcode_map.build(forms)
     head = (
         f'"""Which bytes select which form (isa/opcode_map.py). {WARNING}"""\n\n'

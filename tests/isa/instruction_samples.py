@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from isa import operand_kinds as kinds
+from isa.disassembly import decode
 from isa.encoder import FAR_OFFSET_BITS, KIND_FILES, POINTER_OFFSET_BITS, encode
 from isa.instruction import (
     FarPointer,
@@ -216,3 +217,20 @@ def normal_order(data: bytes) -> tuple[tuple[int, ...], bytes]:
     """The prefixes sorted, and the rest: assemblers differ in the order of prefixes."""
     count = next(index for index, byte in enumerate(data) if byte not in PREFIX_BYTES)
     return tuple(sorted(data[:count])), data[count:]
+
+
+def means_the_same(sample: Sample, data: bytes) -> bool:
+    """Whether other bytes say what the sample says, with no more of them.
+
+    The widths of immediates may differ, and XCHG may name its operands in either order.
+    """
+    found = decode(data, 0, sample.bits, ADDRESS)
+    operands = [_plain(operand) for operand in found.operands]
+    wanted = [_plain(operand) for operand in sample.operands]
+    same = operands == wanted or (found.form.mnemonic == "XCHG" and operands[::-1] == wanted)
+    same = same and found.form.operation == sample.form.operation
+    return same and len(data) <= len(sample.data)
+
+
+def _plain(operand: Operand) -> Operand:
+    return replace(operand, bits=0) if isinstance(operand, Immediate) else operand

@@ -25,8 +25,8 @@ from isa.instruction import (
     Register,
     Target,
 )
+from isa.mnemonics import forms_by_mnemonic
 from isa.notation import Form
-from isa.selection import forms_by_mnemonic
 from tools.assembler.errors import SourceError
 from tools.assembler.operands import (
     FAR,
