@@ -209,7 +209,8 @@ def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, size: 
     allocate = core[at + 2] & 0xFFFF
     level = core[at + 3] & 31
     top = stack_pointer(cpu)
-    frame = top - size & mask
+    # All of ESP after the first push, its upper half included, even on a 16-bit stack.
+    frame = cpu[GPR + ESP] & (M32 ^ mask) | top - size & mask
     words = level + 1
     for word in range(words):
         gva = linear_address(cpu, core, SS, top - (word + 1) * size & mask, size, 1)
@@ -223,7 +224,7 @@ def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, size: 
         link = linear_address(cpu, core, SS, cpu[GPR + EBP] - word * size & mask, size, 0)
         if link < 0 or read_linear(cpu, core, ram, marks, link, size, user) < 0:
             return TROUBLED
-    gva = linear_address(cpu, core, SS, frame, size, 1)
+    gva = linear_address(cpu, core, SS, top - size & mask, size, 1)
     write_linear(cpu, core, ram, marks, gva, size, cpu[GPR + EBP], user)
     for word in range(1, level):
         link = linear_address(cpu, core, SS, cpu[GPR + EBP] - word * size & mask, size, 0)
