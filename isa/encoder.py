@@ -1,8 +1,8 @@
 """From a form and its operands to bytes.
 
-The caller chooses the form; isa/selection.py chooses it from a mnemonic. Operands that the form
-does not take, and values that do not fit, are refused with an EncodingError whose text says which
-rule was broken. Reads the same rows as the decoder, backwards.
+The caller has chosen the form, as an assembler does from a mnemonic (isa/mnemonics.py). Operands
+that the form does not take, and values that do not fit, are refused with an EncodingError whose
+text says which rule was broken. Reads the same rows as the decoder, backwards.
 
 Source: SDM vol. 2A, "Instruction Format"; "ModR/M and SIB Bytes"; "Instruction Prefixes".
 """
