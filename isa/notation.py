@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from isa import operand_kinds as kinds
 from isa import vocabulary
@@ -37,6 +37,21 @@ KIND_IMMEDIATE: Final = {
     kinds.K_PTR16_16: "cd",
     kinds.K_PTR16_32: "cp",
 }
+
+
+# Facts that are words without a value, and the fields they set.
+FACT_SWITCHES: Final = {
+    "lock": "lockable",
+    "far": "far",
+    "pm": "protected_only",
+    "v86iopl": "v86_iopl",
+    "alias": "decode_only",
+}
+
+# Operands that do not tell the size of the data: counts, ports, numbers of interrupts.
+CONTROL_KINDS: Final = frozenset(
+    {kinds.K_CL, kinds.K_DX, kinds.K_IMM8, kinds.K_IMM16, kinds.K_REL8}
+)
 
 
 class NotationError(TrapgateError):
@@ -157,21 +172,24 @@ def _read_form(columns: list[str], line: int, condition: int) -> Form:
     syntax, encoding_text, access_text, flags, privilege, sensitive, facts = columns
     mnemonic, words = _read_syntax(syntax, line)
     encoding = _read_encoding(encoding_text, line)
+    found = _kinds_of(words, encoding, line)
+    fields: dict[str, Any] = {
+        "encoding": encoding,
+        "operation": mnemonic,
+        "data_bits": _data_bits(found, encoding),
+    }
     form = Form(
         line=line,
         mnemonic=mnemonic,
         words=words,
-        kinds=_kinds_of(words, encoding, line),
+        kinds=found,
         access=_read_access(access_text, words, line),
-        encoding=encoding,
         flags=_read_flags(flags, line),
         privilege=_one_of(privilege, vocabulary.PRIVILEGES, "privilege", line),
         sensitive=_one_of(sensitive, vocabulary.SENSITIVITIES, "sensitivity", line),
-        operation=mnemonic,
         condition=condition,
+        **(fields | _read_facts(facts, encoding, line)),
     )
-    form = _apply_facts(form, facts)
-    form = replace(form, data_bits=form.data_bits or _data_bits(form))
     _check(form)
     return form
 
@@ -319,74 +337,66 @@ def _kinds_of(words: tuple[str, ...], encoding: Encoding, line: int) -> tuple[in
     return tuple(found)
 
 
-def _data_bits(form: Form) -> int:
+def _data_bits(found: tuple[int, ...], encoding: Encoding) -> int:
     """Bits of data the form works on: its operand-size word, else its widest plain operand."""
-    if form.encoding.operand_size:
-        return form.encoding.operand_size
-    control = {kinds.K_CL, kinds.K_DX, kinds.K_IMM8, kinds.K_IMM16, kinds.K_REL8}
-    candidates = [kinds.KIND_BITS[kind] for kind in form.kinds if kind not in control]
-    sizes = [bits for bits in candidates if bits in (8, 16, 32)]
-    return max(sizes, default=0)
+    if encoding.operand_size:
+        return encoding.operand_size
+    sizes = [kinds.KIND_BITS[kind] for kind in found if kind not in CONTROL_KINDS]
+    return max((bits for bits in sizes if bits in (8, 16, 32)), default=0)
 
 
-def _apply_facts(form: Form, text: str) -> Form:
+def _read_facts(text: str, encoding: Encoding, line: int) -> dict[str, Any]:
+    """The fields of a Form that the facts column sets."""
+    fields: dict[str, Any] = {}
     seen: set[str] = set()
     for token in text.split():
         key, _, value = token.partition("=")
         if key in seen:
-            raise NotationError(form.line, f"fact '{key}' is given twice")
+            raise NotationError(line, f"fact '{key}' is given twice")
         seen.add(key)
-        form = _apply_fact(form, key, value)
-    return form
+        fields |= _read_fact(key, value, encoding, line)
+    return fields
 
 
-def _apply_fact(form: Form, key: str, value: str) -> Form:
-    line = form.line
-    switches = {
-        "lock": "lockable",
-        "far": "far",
-        "pm": "protected_only",
-        "v86iopl": "v86_iopl",
-        "alias": "decode_only",
-    }
-    if key in switches and not value:
-        return replace(form, **{switches[key]: True})  # type: ignore[arg-type]
+def _read_fact(key: str, value: str, encoding: Encoding, line: int) -> dict[str, Any]:
+    if key in FACT_SWITCHES and not value:
+        return {FACT_SWITCHES[key]: True}
     if key in ("rep", "repcc") and not value:
-        return replace(form, repeat=key)
+        return {"repeat": key}
     match key:
         case "exit":
             reason, _, always = value.partition(":")
             _one_of(reason, vocabulary.EXIT_REASONS, "exit reason", line)
             if always not in ("", "always"):
                 raise NotationError(line, f"unknown exit rule '{always}'")
-            return replace(form, exit=reason, exit_always=always == "always")
+            return {"exit": reason, "exit_always": always == "always"}
         case "flow":
-            return replace(form, flow=_one_of(value, vocabulary.FLOWS, "flow", line))
+            return {"flow": _one_of(value, vocabulary.FLOWS, "flow", line)}
         case "impl":
-            return replace(form, implicit=_read_implicit(value, line))
+            return {"implicit": _read_implicit(value, line)}
         case "faults":
             names = tuple(value.split(","))
             for name in names:
                 if name not in vocabulary.FAULTS:
                     raise NotationError(line, f"unknown fault '{name}'")
-            return replace(form, faults=names)
+            return {"faults": names}
         case "cpu":
             if value not in vocabulary.PROCESSORS:
                 raise NotationError(line, f"unknown processor '{value}'")
-            return replace(form, processor=value)
+            return {"processor": value}
         case "op":
             if not re.fullmatch(r"[A-Z][A-Z0-9_]*", value):
                 raise NotationError(line, f"'{value}' is not an operation name")
-            return replace(form, operation=value)
+            return {"operation": value}
         case "size":
             if value not in ("8", "16", "32"):
                 raise NotationError(line, f"unknown size '{value}'")
-            return replace(form, data_bits=int(value))
+            return {"data_bits": int(value)}
         case "except":
             codes = frozenset(int(code, 16) for code in value.split(","))
-            if not codes < set(form.encoding.opcodes()) or not form.encoding.register_in_opcode:
+            if not codes < set(encoding.opcodes()) or not encoding.register_in_opcode:
                 raise NotationError(line, "except= names opcodes outside the +r range")
-            return replace(form, encoding=replace(form.encoding, excluded=codes))
+            return {"encoding": replace(encoding, excluded=codes)}
         case _:
             raise NotationError(line, f"unknown fact '{key}'")
 
