@@ -11,7 +11,7 @@ from __future__ import annotations
 from isa import vectors
 
 
-class GuestFault(Exception):  # noqa: N818 (a fault of the guest is not an error of ours)
+class GuestFault(Exception):
     """One exception of the guest's processor.
 
     Attributes:

@@ -1,6 +1,4 @@
-"""Frames of the machine that a monitor keeps for its own structures: handed out and taken back.
-
-"""
+"""Frames of the machine that a monitor keeps for its own structures: handed out and taken back."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from hypervisor.addresses import ENTRIES
 Words = NDArray[np.uint32]
 
 
-class PoolExhausted(Exception):  # noqa: N818 (the pool's owner reclaims; nobody else sees it)
+class PoolExhausted(Exception):
     """There is no free frame."""
 
 

@@ -68,9 +68,7 @@ class GuestMemory:
         """Whether a device answers somewhere in the page of an address outside RAM."""
         first = gpa & ~(PAGE_BYTES - 1)
         last = first + PAGE_BYTES - 1
-        return any(
-            claim.first <= last and first <= claim.last for claim in self._bus.memory.claims
-        )
+        return any(claim.first <= last and first <= claim.last for claim in self._bus.memory.claims)
 
     def read(self, gpa: Gpa, size: int) -> int:
         """1, 2 or 4 bytes, little-endian, within one page."""

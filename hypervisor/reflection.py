@@ -234,9 +234,7 @@ def _enter_inner(
 def has_room(stack: Segment, top: int, count: int, size: int) -> bool:
     """Whether `count` words can be pushed below `top` within the limit of a stack segment."""
     mask = stack.offset_mask
-    return all(
-        stack.allows((top - (index + 1) * size) & mask, size) for index in range(count)
-    )
+    return all(stack.allows((top - (index + 1) * size) & mask, size) for index in range(count))
 
 
 def probe_frame(

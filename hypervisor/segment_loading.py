@@ -181,9 +181,7 @@ def loaded(found: Descriptor, selector: int) -> Segment:
 # --- loads ------------------------------------------------------------------------------------
 
 
-def load_data_segment(
-    vcpu: VirtualCpu, memory: LinearMemory, register: int, selector: int
-) -> None:
+def load_data_segment(vcpu: VirtualCpu, memory: LinearMemory, register: int, selector: int) -> None:
     """Load DS, ES, FS, GS or SS as MOV, POP and LDS do."""
     if not selector & SELECTOR_NOT_RPL:
         if register == SS:

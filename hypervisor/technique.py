@@ -58,7 +58,7 @@ class Stop:
     guest_instructions: int
 
 
-class VmStopped(Exception):  # noqa: N818 (an ending, not an error)
+class VmStopped(Exception):
     """Ends a run from anywhere inside a technique; becomes its `Stop`. Never seen outside."""
 
     def __init__(self, reason: StopReason, detail: str) -> None:
@@ -255,8 +255,7 @@ def technique_class(name: str) -> type[Technique]:
     if name not in _TECHNIQUES:
         raise TrapgateError(f"unknown technique {name!r}: one of {', '.join(_TECHNIQUES)}")
     module, attribute = _TECHNIQUES[name]
-    found = getattr(import_module(module), attribute)
-    assert issubclass(found, Technique)
+    found: type[Technique] = getattr(import_module(module), attribute)
     return found
 
 

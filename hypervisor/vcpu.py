@@ -53,8 +53,8 @@ class VirtualCpu:
     cr3: int = 0
     cr4: int = 0
     dr: list[int] = field(default_factory=lambda: [0, 0, 0, 0, 0, 0, 0xFFFF0FF0, 0x400])
-    gdtr: TableRegister = TableRegister(0, 0xFFFF)
-    idtr: TableRegister = TableRegister(0, 0x3FF)
+    gdtr: TableRegister = field(default_factory=lambda: TableRegister(0, 0xFFFF))
+    idtr: TableRegister = field(default_factory=lambda: TableRegister(0, 0x3FF))
     sysenter_cs: int = 0
     sysenter_esp: int = 0
     sysenter_eip: int = 0

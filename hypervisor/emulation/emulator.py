@@ -16,12 +16,12 @@ from typing import Final, Protocol
 
 from hypervisor.addresses import M32
 from hypervisor.emulation.privilege import check_privilege
+from hypervisor.faults import general_protection, undefined_opcode
 from hypervisor.linear_memory import LinearMemory
 from hypervisor.vcpu import VirtualCpu
 from isa.disassembly import OVERLONG, TRUNCATED, DecodeError, decode
 from isa.encoder import MAX_LENGTH
 from isa.instruction import Instruction
-from hypervisor.faults import general_protection, undefined_opcode
 
 
 class Host(Protocol):

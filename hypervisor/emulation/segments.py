@@ -76,7 +76,8 @@ def _push_sreg(emulator: Emulator, instruction: Instruction) -> None:
 def _load_far(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, memory = emulator.vcpu, emulator.memory
     destination, source = instruction.operands
-    assert isinstance(destination, Register) and isinstance(source, Memory)
+    assert isinstance(destination, Register)
+    assert isinstance(source, Memory)
     size = instruction.prefixes.operand_bits // 8
     at = offset_of(vcpu, source, instruction.prefixes.address_bits)
     memory.address(source.effective_segment, at, size + 2, write=False)

@@ -211,7 +211,9 @@ def _read_table_register(emulator: Emulator, instruction: Instruction) -> TableR
     gva = memory.address(operand.effective_segment, offset, 6, write=False)
     limit = memory.read_system(gva, 2)
     base = memory.read_system(gva + 2, 4)
-    return TableRegister(base if instruction.prefixes.operand_bits == 32 else base & 0xFFFFFF, limit)
+    return TableRegister(
+        base if instruction.prefixes.operand_bits == 32 else base & 0xFFFFFF, limit
+    )
 
 
 def _lgdt(emulator: Emulator, instruction: Instruction) -> None:

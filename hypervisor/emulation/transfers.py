@@ -36,7 +36,18 @@ from hypervisor.segment_loading import (
 from hypervisor.technique import StopReason, VmStopped
 from isa import vectors
 from isa.instruction import FarPointer, Immediate, Instruction, Memory
-from isa.registers import ATTR_S, CS, EFLAGS_NT, EFLAGS_OF, EFLAGS_VIF, EFLAGS_VIP, EFLAGS_VM, ESP, SS, TR
+from isa.registers import (
+    ATTR_S,
+    CS,
+    EFLAGS_NT,
+    EFLAGS_OF,
+    EFLAGS_VIF,
+    EFLAGS_VIP,
+    EFLAGS_VM,
+    ESP,
+    SS,
+    TR,
+)
 
 if TYPE_CHECKING:
     from hypervisor.emulation.emulator import Emulator, Routine

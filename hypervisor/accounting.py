@@ -1,0 +1,65 @@
+"""What a monitor's work costs, and how often the guest is left: charges and exit counts.
+
+Costs are those of the profile's [monitor] section. A monitor written in Python does its work
+outside the machine's clock; charging it here puts it back, with its cause.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from hypervisor.technique import StopReason, VmStopped
+from isa.errors import TrapgateError
+from isa.ledger import Ledger
+from isa.processor import Processor
+
+# Handlers of a monitor, and the cause their cycles are booked on.
+CAUSE_OF_HANDLER: Final = {
+    "dispatch": "world_switch",
+    "decode": "decode",
+    "emulate": "emulation",
+    "reflect": "emulation",
+    "shadow_fill": "shadow",
+    "trace": "shadow",
+    "device": "device",
+}
+
+
+class Accounts:
+    """Charges and exit counts of one VM under a monitor."""
+
+    def __init__(self, processor: Processor) -> None:
+        self.ledger = Ledger(processor, monitored=True)
+        self.exits: Counter[str] = Counter()
+        costs = processor.costs
+        missing = CAUSE_OF_HANDLER.keys() - costs.monitor.keys()
+        if missing:
+            raise TrapgateError(
+                f"cost profile {costs.name}: [monitor] has no {', '.join(sorted(missing))}"
+            )
+        self._costs = costs.monitor
+        self.handled: Counter[str] = Counter()
+
+    def charge(self, handler: str, times: int = 1) -> None:
+        """Book the work of a handler."""
+        self.handled[handler] += times
+        self.ledger.charge(CAUSE_OF_HANDLER[handler], self._costs[handler] * times)
+
+
+class Livelock:
+    """Notices a guest that takes fault after fault and completes no instruction."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._at = -1
+        self._count = 0
+
+    def note(self, completed: int) -> None:
+        """Called at every exit; raises VmStopped when nothing has been completed for too long."""
+        if completed != self._at:
+            self._at = completed
+            self._count = 0
+        self._count += 1
+        if self._count > self._limit:
+            raise VmStopped(StopReason.ERROR, "fault after fault, and no instruction completes")

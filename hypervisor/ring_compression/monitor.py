@@ -1,0 +1,315 @@
+"""The monitor: what is done about each exit of a guest that runs deprivileged.
+
+An exit comes with a vector of the machine's real IDT. A fault of an instruction is first looked at
+as the guest's processor would: the instruction is emulated at the guest's believed privilege level,
+by the guest's own tables. If it completes, it was one that only the lower ring made fault; if it
+faults, the fault is the guest's and is reflected. So no list of "privileged instructions" decides.
+
+What this technique cannot see, because it does not fault in ring 1 (the classic holes): POPF that
+changes IF or IOPL, PUSHF, SGDT, SIDT, SLDT, STR, SMSW, reads of CS and SS by MOV and PUSH, LAR,
+LSL, VERR, VERW, ARPL, and IRET within ring 1. Guests that use them at ring 0 see the machine's
+values, and their changes of IF are lost. Likewise a null selector loaded with RPL 1 to 3 reads as
+zero after an exit, and debug registers hold values but break nothing.
+
+Source: Robin & Irvine, "Analysis of the Intel Pentium's Ability to Support a Secure Virtual Machine
+Monitor" (USENIX Security 2000); Bugnion et al., "Bringing Virtualization to the x86 Architecture
+with the Original VMware Workstation" (ACM TOCS 2012).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hypervisor.accounting import Accounts, Livelock
+from hypervisor.addresses import M32, Gva
+from hypervisor.emulation.emulator import Decoder, Emulator, can_emulate
+from hypervisor.emulation.operands import offset_of
+from hypervisor.exit_names import exit_name
+from hypervisor.faults import GuestFault
+from hypervisor.guest_memory import GuestMemory
+from hypervisor.linear_memory import LinearMemory
+from hypervisor.reflection import Event, Kind, reflect
+from hypervisor.ring_compression import layout
+from hypervisor.ring_compression.crossing import Crossing
+from hypervisor.ring_compression.page_faults import Answer, PageFaults
+from hypervisor.ring_compression.shadow_descriptors import ShadowDescriptors
+from hypervisor.ring_compression.world import World
+from hypervisor.shadow_paging import ShadowPaging
+from hypervisor.technique import FAULTS_WITHOUT_PROGRESS, StopReason, VmStopped
+from hypervisor.vcpu import VirtualCpu
+from isa import vectors
+from isa.devices.platform import Platform
+from isa.instruction import Instruction, Memory
+from isa.machine import Machine
+from isa.operand_kinds import KIND_BITS
+from isa.registers import CR0_AM, CR0_EM, CR0_MP, CR0_NE, CR0_PE, CR0_TS, EFLAGS_TF, LDTR
+
+# Faults by which ring 1 or 3 stops an instruction that the guest's own machine might carry out.
+_INSTRUCTION_FAULTS: Final = frozenset({vectors.GP, vectors.NP, vectors.SS, vectors.TS})
+
+# Bits of the guest's CR0 that the machine can simply have too.
+_SHARED_CR0: Final = CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_AM
+
+_EVENTS: Final = frozenset({"INT", "INT3", "INTO"})
+_DR6_BS: Final = 1 << 14
+_STRING_ITERATIONS: Final = 4096  # a repeated instruction is taken up again after that many
+
+
+class RingMonitor:
+    """Runs one virtual processor in rings 1 and 3 of a machine. The emulator's host."""
+
+    def __init__(self, machine: Machine, platform: Platform, ram_bytes: int) -> None:
+        self.machine = machine
+        self.platform = platform
+        self.vcpu = VirtualCpu()
+        self.accounts = Accounts(machine.processor)
+        self.emulated = 0
+        self.idle = 0
+        self._iterations = 0
+        self._livelock = Livelock(FAULTS_WITHOUT_PROGRESS)
+        self._mappings_changed = False
+        world = self.world = World(machine)
+        world.build()
+        frames = range(layout.GUEST_FIRST_FRAME, layout.GUEST_FIRST_FRAME + ram_bytes // 4096)
+        self.memory = GuestMemory(
+            memoryview(machine.processor.memory.data),
+            machine.processor.write_physical,
+            frames,
+            platform.bus,
+        )
+        self.linear = LinearMemory(self.vcpu, self.memory)
+        self.paging = ShadowPaging(
+            world.words,
+            self.memory,
+            world.pool,
+            world.monitor_entry,
+            layout.OPEN_BUS_HPA >> 12,
+            world.flush,
+        )
+        self.descriptors = ShadowDescriptors(world, self.vcpu, self.memory, self.paging)
+        self.crossing = Crossing(world, self.vcpu, self.descriptors)
+        self.decoder = Decoder(self.vcpu, self.linear)
+        self.emulator = Emulator(self.vcpu, self.linear, self)
+        self.page_faults = PageFaults(
+            world,
+            self.vcpu,
+            self.memory,
+            self.paging,
+            self.descriptors,
+            self.decoder,
+            self.accounts,
+        )
+
+    def start(self) -> None:
+        """Take the machine over; the guest's first instruction comes next."""
+        self.world.start(self.paging.activate(self.vcpu.paging))
+        self.crossing.load_boot_segments()
+
+    # --- the emulator's host -------------------------------------------------------------------
+
+    @property
+    def completed(self) -> int:
+        """Guest instructions completed: by the machine outside ring 0, and by emulation."""
+        return self.machine.outer_retired + self.emulated
+
+    def read_port(self, port: int, size: int) -> int:
+        """IN, from the VM's own devices."""
+        self.accounts.charge("device")
+        return self.platform.bus.read_port(port, size)
+
+    def write_port(self, port: int, size: int, value: int) -> None:
+        """OUT, to the VM's own devices."""
+        self.accounts.charge("device")
+        self.platform.bus.write_port(port, size, value)
+
+    def must_yield(self) -> bool:
+        """Pause a repeated instruction for an interrupt, and now and then for the owner."""
+        self._iterations += 1
+        if self._iterations >= _STRING_ITERATIONS:
+            return True
+        return self.platform.interrupt_pending() and self.vcpu.interrupts_enabled
+
+    def paging_changed(self) -> None:
+        """The guest wrote CR0, CR3 or CR4."""
+        if not self.vcpu.cr0 & CR0_PE:
+            raise VmStopped(StopReason.ERROR, "the guest left protected mode")
+        self.world.set_root(self.paging.activate(self.vcpu.paging))
+        self.world.set_guest_cr0_bits(self.vcpu.cr0 & _SHARED_CR0)
+        self._mappings_changed = True
+
+    def page_invalidated(self, gva: int) -> None:
+        """INVLPG."""
+        self.paging.invalidate(Gva(gva))
+        self._mappings_changed = True
+
+    def descriptor_tables_changed(self) -> None:
+        """GDTR or LDTR was loaded."""
+        self.descriptors.drop_tables()
+        self.world.load_local_table(is_present=self.vcpu.segments[LDTR].is_usable)
+
+    # --- running -------------------------------------------------------------------------------
+
+    def run_to_exit(self, until: int) -> None:
+        """Enter the guest, for at most `until` instructions in all, and handle what ends it."""
+        if not self.crossing.is_within_reach():
+            self._execute_out_of_reach()
+            return
+        if self._mappings_changed:
+            self._mappings_changed = False
+            self.descriptors.verify()
+        self.crossing.enter(stepping=self.page_faults.is_window_open)
+        machine = self.machine
+        machine.arm_counter(until - self.emulated, layout.COUNTER_VECTOR)
+        while (vector := self.world.run()) is None:
+            pass
+        frame = self.world.frame()
+        self.crossing.leave(frame)
+        self.accounts.charge("dispatch")
+        self._livelock.note(self.completed)
+        try:
+            self._handle(vector, frame.error)
+        except GuestFault as fault:
+            self._reflect_fault(fault)
+        self.crossing.check_level()
+
+    def _handle(self, vector: int, error: int) -> None:
+        """Handle an exit; raises GuestFault if it was the guest's own fault."""
+        if vector == vectors.PF:
+            self._page_fault(error)
+            return
+        stepped = self.page_faults.is_window_open
+        self._close_window()
+        if vector == layout.COUNTER_VECTOR:
+            self.accounts.exits["timer"] += 1
+        elif vector == vectors.DB:
+            self._debug(stepped)
+        elif vector in _INSTRUCTION_FAULTS:
+            self._instruction_fault(vector, error)
+        else:
+            has_error = vector < 32 and vectors.PUSHES_ERROR_CODE >> vector & 1
+            raise GuestFault(vector, error if has_error else None)
+
+    def _page_fault(self, error: int) -> None:
+        gva = Gva(self.machine.processor.cr2)
+        try:
+            answer = self.page_faults.handle(gva, error)
+        except GuestFault:
+            self._close_window()
+            raise
+        if answer is Answer.EMULATE:
+            self._close_window()
+            self._emulate(self._decode())
+
+    def _close_window(self) -> None:
+        if self.page_faults.is_window_open:
+            self.page_faults.close_window()
+            self._mappings_changed = True
+
+    def _debug(self, stepped: bool) -> None:
+        """#DB: the end of a window, or the guest's own single-stepping, or both."""
+        if stepped:
+            self.accounts.exits["single_step"] += 1
+        if not stepped or self.vcpu.eflags & EFLAGS_TF:
+            self._trap_single_step()
+
+    def _trap_single_step(self) -> None:
+        self.vcpu.dr[6] |= _DR6_BS
+        self._reflect(Event(vectors.DB, None, Kind.HARDWARE, self.vcpu.eip), "exception")
+
+    def _instruction_fault(self, vector: int, error: int) -> None:
+        """An instruction was stopped: by the guest's own rules, or by its ring only?"""
+        instruction = self._decode()
+        operation = instruction.form.operation
+        if operation == "TRAPDOOR" and self.vcpu.cpl == 0:
+            raise VmStopped(StopReason.ERROR, "the guest executed an instruction kept for monitors")
+        if can_emulate(instruction):
+            self._emulate(instruction)
+        elif self._reaches_monitor(instruction):
+            raise VmStopped(
+                StopReason.ERROR, f"cannot emulate {instruction.text!r} on the monitor's addresses"
+            )
+        else:
+            raise GuestFault(vector, error)
+
+    def _reaches_monitor(self, instruction: Instruction) -> bool:
+        """Whether the guest's own segments would have allowed the memory operand."""
+        self.crossing.read_data_segments()
+        for operand, kind in zip(instruction.operands, instruction.form.kinds, strict=False):
+            if isinstance(operand, Memory):
+                offset = offset_of(self.vcpu, operand, instruction.prefixes.address_bits)
+                segment = self.vcpu.segments[operand.effective_segment]
+                size = max(KIND_BITS[kind] // 8, 1)
+                last = (segment.base + offset + size - 1) & M32
+                if segment.is_usable and segment.allows(offset, size):
+                    return last >= layout.MONITOR_BASE
+        return False
+
+    def _execute_out_of_reach(self) -> None:
+        """The guest's next instruction lies among the monitor's addresses: it cannot run there."""
+        self._livelock.note(self.completed)
+        try:
+            instruction = self._decode()
+            if not can_emulate(instruction):
+                raise VmStopped(
+                    StopReason.ERROR, f"cannot run {instruction.text!r} at the monitor's addresses"
+                )
+            self._emulate(instruction)
+        except GuestFault as fault:
+            self._reflect_fault(fault)
+
+    # --- emulation -----------------------------------------------------------------------------
+
+    def _decode(self) -> Instruction:
+        self.accounts.charge("decode")
+        return self.decoder.next_instruction()
+
+    def _emulate(self, instruction: Instruction) -> None:
+        """Carry an instruction out on the virtual processor."""
+        vcpu = self.vcpu
+        self.accounts.charge("emulate")
+        self.crossing.read_data_segments()
+        before = list(vcpu.segments)
+        stepped = vcpu.eflags & EFLAGS_TF
+        self._iterations = 0
+        self.set_device_time()
+        is_complete = self.emulator.execute(instruction)
+        self.accounts.exits[exit_name(instruction)] += 1
+        self.crossing.load_data_segments(before)
+        if is_complete:
+            self.emulated += 1
+            if stepped and instruction.form.operation not in _EVENTS:
+                self._trap_single_step()
+
+    def set_device_time(self) -> None:
+        """A device sees how many instructions were completed before the one that accesses it."""
+        clock = self.platform.clock
+        clock.advance_to(max(clock.now, self.completed + self.idle))
+
+    # --- reflection ----------------------------------------------------------------------------
+
+    def _reflect_fault(self, fault: GuestFault) -> None:
+        name = "page_fault_true" if fault.vector == vectors.PF else "exception"
+        if fault.address is not None:
+            self.vcpu.cr2 = fault.address
+        self._reflect(Event(fault.vector, fault.error, Kind.HARDWARE, self.vcpu.eip), name)
+
+    def _reflect(self, event: Event, name: str) -> None:
+        """Give an event to the guest."""
+        self.accounts.exits[name] += 1
+        self.accounts.charge("reflect")
+        reflect(self.vcpu, self.linear, event)
+
+    def inject_interrupt(self) -> bool:
+        """Deliver a virtual interrupt if one is pending and the guest takes it now."""
+        vcpu = self.vcpu
+        if not self.can_be_interrupted or not self.platform.interrupt_pending():
+            return False
+        vector = self.platform.acknowledge_interrupt()
+        self._reflect(Event(vector, None, Kind.EXTERNAL, vcpu.eip), "virtual_interrupt")
+        self.crossing.check_level()
+        return True
+
+    @property
+    def can_be_interrupted(self) -> bool:
+        """The virtual interrupt flag, and no shadow of STI or MOV SS."""
+        return self.vcpu.interrupts_enabled and self.vcpu.shadow_at != self.completed

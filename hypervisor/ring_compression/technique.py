@@ -1,0 +1,214 @@
+"""The technique `ring`: a VM whose guest runs deprivileged under a monitor at ring 0.
+
+The guest has a machine of its own in everything it can notice: RAM, devices, clock, interrupts.
+Its time is counted in its own instructions, so that an interrupt comes at the same instruction as
+on the bare machine; the machine's performance counter brings control back for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+import xxhash
+
+from hypervisor.idle import skip_to_interrupt
+from hypervisor.ring_compression import layout
+from hypervisor.ring_compression.monitor import RingMonitor
+from hypervisor.technique import (
+    RAM_BYTES,
+    SLICE_INSTRUCTIONS,
+    Snapshot,
+    Stop,
+    StopReason,
+    Technique,
+    VmStopped,
+)
+from isa.devices.platform import Platform
+from isa.machine import Machine
+from isa.registers import EBX, ESP
+
+if TYPE_CHECKING:
+    from isa.boot import BootImage
+    from isa.costs import Costs
+
+
+class RingCompression(Technique):
+    """One guest in rings 1 and 3."""
+
+    name: ClassVar[str] = "ring"
+    summary: ClassVar[str] = "trap-and-emulate, the guest's kernel in ring 1"
+    monitor_type: ClassVar[type[RingMonitor]] = RingMonitor
+
+    def __init__(
+        self,
+        ram_bytes: int = RAM_BYTES,
+        *,
+        costs: Costs | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__(ram_bytes, costs=costs, progress=progress)
+        machine = Machine(layout.MONITOR_BYTES + ram_bytes, costs)
+        self.platform = Platform(self.read_memory, ram_bytes)
+        self.monitor = self.monitor_type(machine, self.platform, ram_bytes)
+        self._has_protected_mode = True
+        self._ended: Stop | None = None
+
+    # --- boot ----------------------------------------------------------------------------------
+
+    def boot(self, image: BootImage) -> None:
+        """Put a guest into memory and make its first instruction the next one."""
+        for address, data in image.segments:
+            self.monitor.memory.load(address, data)
+        vcpu = self.monitor.vcpu
+        vcpu.eip = image.entry
+        vcpu.gpr[0] = image.eax
+        vcpu.gpr[EBX] = image.ebx
+        vcpu.gpr[ESP] = image.esp
+        self._has_protected_mode = image.protected
+        self.monitor.start()
+
+    # --- running -------------------------------------------------------------------------------
+
+    def run(self, until: int | None = None) -> Stop:
+        """Run until the guest ends or has completed `until` instructions since boot."""
+        if self._ended is not None:
+            return self._ended
+        try:
+            with self._interruptible():
+                self._run(until)
+        except VmStopped as ending:
+            stop = self._stop(ending.reason, ending.detail)
+            if ending.reason not in (StopReason.BUDGET, StopReason.INTERRUPTED):
+                self._ended = stop
+            return stop
+        raise AssertionError("a run without an ending")
+
+    def _run(self, until: int | None) -> None:
+        """Run from exit to exit; ends by VmStopped."""
+        if not self._has_protected_mode:
+            raise VmStopped(StopReason.ERROR, "a real-mode guest cannot be deprivileged")
+        monitor = self.monitor
+        next_pause = monitor.completed + SLICE_INSTRUCTIONS
+        while True:
+            now = monitor.completed
+            self._let_time_pass(now)
+            if until is not None and now >= until:
+                raise VmStopped(StopReason.BUDGET, f"{now:,} guest instructions completed")
+            if now >= next_pause or self._stop_requested:
+                self._between_slices()
+                next_pause = now + SLICE_INSTRUCTIONS
+            if monitor.inject_interrupt():
+                continue
+            if monitor.vcpu.halted:
+                self._wait()
+                continue
+            monitor.run_to_exit(
+                self._limit(now, next_pause if until is None else min(until, next_pause))
+            )
+
+    def _limit(self, now: int, most: int) -> int:
+        """The instruction count at which control must be back."""
+        limit = most
+        deadline = self.platform.clock.next_deadline()
+        if deadline is not None:
+            limit = min(limit, deadline - self.monitor.idle)
+        if self.platform.interrupt_pending() and self.monitor.vcpu.interrupts_enabled:
+            limit = min(limit, now + 1)  # held off by the shadow of STI or MOV SS
+        return limit
+
+    def _let_time_pass(self, instructions: int) -> None:
+        """Bring the devices' clock up to an instruction count, and end the run if they ask to."""
+        clock = self.platform.clock
+        clock.advance_to(instructions + self.monitor.idle)
+        clock.run_due()
+        if self.platform.exit_code is not None:
+            raise VmStopped(StopReason.EXIT, "the guest wrote to the exit port")
+        if self.platform.reset_requested:
+            raise VmStopped(StopReason.SHUTDOWN, "the guest reset the machine")
+
+    def _wait(self) -> None:
+        """HLT: let idle time pass until an interrupt comes."""
+        if not self.monitor.vcpu.interrupts_enabled:
+            raise VmStopped(StopReason.HALT, "HLT with interrupts disabled")
+        skipped = skip_to_interrupt(self.platform, lambda: self._stop_requested)
+        self.monitor.idle += skipped
+        self.monitor.vcpu.tsc_offset += skipped
+
+    # --- what is known -------------------------------------------------------------------------
+
+    @property
+    def exit_code(self) -> int | None:
+        """The process status the guest asked for, or None while it has not."""
+        return self.platform.exit_code
+
+    @property
+    def console(self) -> bytes:
+        """Everything the guest has written to COM1 and to port 0xE9."""
+        return bytes(self.platform.console_output)
+
+    @property
+    def screen(self) -> str:
+        """The 25 lines of the guest's text screen."""
+        return self.platform.vga.text()
+
+    @property
+    def guest_instructions(self) -> int:
+        """Instructions the guest has completed, emulated ones included."""
+        return self.monitor.completed
+
+    @property
+    def cycles(self) -> int:
+        """The modelled clock."""
+        return int(self.monitor.machine.processor.cycles)
+
+    @property
+    def ledger(self) -> Mapping[str, int]:
+        """The modelled clock by cause."""
+        return self.monitor.accounts.ledger.by_cause()
+
+    @property
+    def exits(self) -> Mapping[str, int]:
+        """How often the monitor got control, by reason."""
+        return dict(self.monitor.accounts.exits)
+
+    def snapshot(self) -> Snapshot:
+        """The state as the guest believes it to be."""
+        self.monitor.crossing.read_data_segments()
+        vcpu = self.monitor.vcpu
+        digest = xxhash.xxh3_128()
+        for gfn in range(self.ram_bytes // 4096):
+            digest.update(self.monitor.memory.read_page(gfn))
+        return Snapshot(
+            guest_instructions=self.guest_instructions,
+            gpr=tuple(vcpu.gpr),
+            eip=vcpu.eip,
+            eflags=vcpu.eflags,
+            cpl=vcpu.cpl,
+            selectors=tuple(segment.selector for segment in vcpu.segments),
+            cr0=vcpu.cr0,
+            cr2=vcpu.cr2,
+            cr3=vcpu.cr3,
+            cr4=vcpu.cr4,
+            gdtr=(vcpu.gdtr.base, vcpu.gdtr.limit),
+            idtr=(vcpu.idtr.base, vcpu.idtr.limit),
+            halted=vcpu.halted,
+            ram_digest=digest.hexdigest(),
+        )
+
+    def snapshot_eip(self) -> int:
+        """EIP alone."""
+        return self.monitor.vcpu.eip
+
+    def read_memory(self, gpa: int, size: int) -> bytes:
+        """Bytes of the guest's RAM."""
+        return self.monitor.memory.read_bytes(gpa, size)
+
+    def read_code(self, size: int) -> bytes:
+        """Up to `size` bytes at CS:EIP, fewer where the guest's map ends."""
+        return self.monitor.linear.peek_code(size)
+
+    @property
+    def code_bits(self) -> int:
+        """Default size of the code at CS:EIP."""
+        return self.monitor.vcpu.code_bits
