@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from isa.instruction import Register
 from tools.assembler.errors import SourceError
 from tools.assembler.expressions import registers_in
+from tools.assembler.hints import BASE, NOT_BASE, SUMMED, Hint
 from tools.assembler.values import Linear, Term, Value
 
 ESP: Final = 4
@@ -24,11 +25,9 @@ _BASES_16: Final = ("bx", "bp")
 _INDEXES_16: Final = ("si", "di")
 
 
-class Hints(NamedTuple):
-    """What the spelling of an address asks for beyond its value."""
+class Wishes(NamedTuple):
+    """What the keywords in an address ask for."""
 
-    first: Register | None = None  # the register written first, if it is written once
-    first_multiplied: bool = False
     nosplit: bool = False
     displacement: int = 0  # bits asked for by `[byte …]`, `[word …]`, `[dword …]`
 
@@ -51,11 +50,11 @@ class Address:
         return self.base is None and self.index is None
 
 
-def choose_address(value: Value, hints: Hints, default_bits: int) -> Address:
+def choose_address(value: Value, wishes: Wishes, hint: Hint, default_bits: int) -> Address:
     """Make the choices for `[value]` in code of the given size."""
     registers = registers_in(value)
     if not registers:
-        bits = hints.displacement if hints.displacement in {16, 32} else default_bits
+        bits = wishes.displacement if wishes.displacement in {16, 32} else default_bits
         return Address(bits, None, None, 1, value, bits, 1 + bits // 8)
     displacement = _without_registers(value)
     for register, _ in registers:
@@ -63,13 +62,13 @@ def choose_address(value: Value, hints: Hints, default_bits: int) -> Address:
             raise SourceError(f"register {register.name} cannot be used in an address")
     if len({register.file for register, _ in registers}) > 1:
         raise SourceError("an address cannot mix 16-bit and 32-bit registers")
-    if hints.displacement not in {0, 8, registers[0][0].bits}:
+    if wishes.displacement not in {0, 8, registers[0][0].bits}:
         raise SourceError(
-            f"a displacement of {hints.displacement} bits beside a {registers[0][0].bits}-bit register"
+            f"a {wishes.displacement}-bit displacement beside a {registers[0][0].bits}-bit register"
         )
     if registers[0][0].file == "r16":
-        return _choose_16(registers, displacement, hints)
-    return _choose_32(registers, displacement, hints)
+        return _choose_16(registers, displacement, wishes)
+    return _choose_32(registers, displacement, wishes, hint)
 
 
 def _without_registers(value: Value) -> Value:
@@ -81,9 +80,9 @@ def _without_registers(value: Value) -> Value:
     return Linear(value.constant, rest) if rest else value.constant
 
 
-def _displacement_bits(needs_one: bool, value: Value, hints: Hints, bits: int) -> int:
+def _displacement_bits(needs_one: bool, value: Value, wishes: Wishes, bits: int) -> int:
     """Bits of displacement behind a base; `needs_one` for the base that cannot do without."""
-    wanted = hints.displacement
+    wanted = wishes.displacement
     if wanted == 8:
         return 8
     if isinstance(value, int) and not wanted:
@@ -101,7 +100,9 @@ def signed(value: int, bits: int) -> int:
     return ((value + half) & (2 * half - 1)) - half
 
 
-def _choose_16(registers: list[tuple[Register, int]], displacement: Value, hints: Hints) -> Address:
+def _choose_16(
+    registers: list[tuple[Register, int]], displacement: Value, wishes: Wishes
+) -> Address:
     if any(count != 1 for _, count in registers):
         raise SourceError("a 16-bit address cannot multiply a register")
     bases = [register for register, _ in registers if register.name in _BASES_16]
@@ -112,14 +113,16 @@ def _choose_16(registers: list[tuple[Register, int]], displacement: Value, hints
     base = bases[0] if bases else None
     index = indexes[0] if indexes else None
     needs_one = index is None and base is not None and base.name == "bp"
-    bits = _displacement_bits(needs_one, displacement, hints, 16)
+    bits = _displacement_bits(needs_one, displacement, wishes, 16)
     if base is None:
         base, index = index, None
     return Address(16, base, index, 1, displacement, bits, 1 + bits // 8)
 
 
-def _choose_32(registers: list[tuple[Register, int]], displacement: Value, hints: Hints) -> Address:
-    base, index, scale = _base_and_index(registers, hints)
+def _choose_32(
+    registers: list[tuple[Register, int]], displacement: Value, wishes: Wishes, hint: Hint
+) -> Address:
+    base, index, scale = _base_and_index(registers, wishes, hint)
     if index is not None and index.number == ESP and scale == 1 and base is not None:
         base, index = index, base
     if index is not None and index.number == ESP:
@@ -128,33 +131,33 @@ def _choose_32(registers: list[tuple[Register, int]], displacement: Value, hints
         raise SourceError(f"a register can be multiplied by 1, 2, 4 or 8, not by {scale}")
     bits = 32
     if base is not None:
-        bits = _displacement_bits(base.number == EBP, displacement, hints, 32)
+        bits = _displacement_bits(base.number == EBP, displacement, wishes, 32)
     has_sib = index is not None or (base is not None and base.number == ESP)
     return Address(32, base, index, scale, displacement, bits, 1 + has_sib + bits // 8)
 
 
 def _base_and_index(
-    registers: list[tuple[Register, int]], hints: Hints
+    registers: list[tuple[Register, int]], wishes: Wishes, hint: Hint
 ) -> tuple[Register | None, Register | None, int]:
     """Which register is the base, which the index, and the index's scale."""
     if len(registers) > 2:
         raise SourceError("an address has at most two registers")
     ordered = sorted(registers, key=lambda pair: pair[0].name)
     if len(ordered) == 2:
-        return _two_registers(ordered, hints)
+        return _two_registers(ordered, hint)
     register, count = ordered[0]
-    written_twice = hints.first is None
-    splits = (count == 2 and (not hints.nosplit or written_twice)) or count in {3, 5, 9}
+    may_split = not wishes.nosplit or hint.kind == SUMMED
+    splits = (count == 2 and may_split) or count in {3, 5, 9}
     if splits and register.number != ESP:
         return register, register, count - 1
-    keeps_factor = hints.nosplit and hints.first_multiplied and not written_twice
+    keeps_factor = wishes.nosplit and hint.kind == NOT_BASE
     if count == 1 and not (keeps_factor and register.number != ESP):
         return register, None, 1
     return None, register, count
 
 
 def _two_registers(
-    ordered: list[tuple[Register, int]], hints: Hints
+    ordered: list[tuple[Register, int]], hint: Hint
 ) -> tuple[Register, Register, int]:
     (base, base_count), (index, scale) = ordered
     if base_count != 1:
@@ -162,8 +165,8 @@ def _two_registers(
     if base_count != 1:
         raise SourceError("an address can multiply one register only")
     if scale == 1:
-        not_base = hints.first is base and hints.first_multiplied
-        make_base = hints.first is index and not hints.first_multiplied
+        not_base = hint.kind == NOT_BASE and hint.register == base
+        make_base = hint.kind == BASE and hint.register == index
         if not_base or make_base:
             base, index = index, base
     return base, index, scale

@@ -165,9 +165,10 @@ class _Assembler:
         self.trace = preprocessor.trace
         try:
             for line in preprocessor.lines(self.source.name, self.source.text, self.source.folder):
-                self.place.position, self.place.index = line.position, line.trace_index
+                self.place.begin_line(line.position, line.trace_index)
                 try:
                     for statement in parser.parse(line.tokens):
+                        self.place.begin_line(line.position, line.trace_index)
                         step = Step(statement, line.position, line.trace_index)
                         self.steps.append(step)
                         statement.run(self.place)
@@ -226,7 +227,7 @@ class _Assembler:
         if self._executed > MAX_STEPS:
             raise TrapgateError(f"{self.source.name}: too large: more than {MAX_STEPS} steps")
         for step in self.steps:
-            place.position, place.index = step.position, step.index
+            place.begin_line(step.position, step.index)
             try:
                 step.statement.run(place)
             except SourceError as error:

@@ -179,6 +179,22 @@ _HERE: Final = Here()
 _SECTION_START: Final = SectionStart()
 
 
+class _NoScope:
+    """Constants need no scope."""
+
+    def here(self) -> Value:
+        raise AssertionError
+
+    def section_start(self) -> Value:
+        raise AssertionError
+
+    def lookup(self, name: str) -> Value:
+        raise AssertionError(name)
+
+
+NO_SCOPE: Final = _NoScope()
+
+
 class ExpressionParser:
     """Parses one expression at a time from a list of tokens, from `index` on.
 
@@ -188,6 +204,7 @@ class ExpressionParser:
     def __init__(self, tokens: Sequence[Token], qualify: Callable[[str], str]) -> None:
         self.tokens = tokens
         self.index = 0
+        self.folds = True  # whether constant parts are worked out while parsing
         self._qualify = qualify
         self._nesting = 0
 
@@ -254,7 +271,9 @@ class ExpressionParser:
             if precedence < level:
                 return left
             self.index += 1
-            left = _combine(token.text, left, self._binary(precedence + 1))
+            left = Binary(token.text, left, self._binary(precedence + 1))
+            if self.folds and isinstance(left.left, Constant) and isinstance(left.right, Constant):
+                left = Constant(left.evaluate(NO_SCOPE))
 
     def _unary(self) -> Expression:
         signs: list[str] = []
@@ -266,7 +285,10 @@ class ExpressionParser:
         operand = self._primary()
         for sign in reversed(signs):
             if sign != "+":
-                operand = _apply_unary(sign, operand)
+                constant = isinstance(operand, Constant)
+                operand = Unary(sign, operand)
+                if self.folds and constant:
+                    operand = Constant(operand.evaluate(NO_SCOPE))
         return operand
 
     def _primary(self) -> Expression:
@@ -304,31 +326,33 @@ class ExpressionParser:
         return Symbol(self._qualify(token.text))
 
 
-def _combine(operator: str, left: Expression, right: Expression) -> Expression:
-    if isinstance(left, Constant) and isinstance(right, Constant):
-        return Constant(values.apply(operator, left.value, right.value))
-    return Binary(operator, left, right)
+def children(node: Expression) -> tuple[Expression, ...]:
+    """The nodes right below a node."""
+    if isinstance(node, Binary):
+        return node.left, node.right
+    if isinstance(node, Unary):
+        return (node.operand,)
+    if isinstance(node, Conditional):
+        return node.condition, node.yes, node.no
+    return ()
 
 
-class _NoScope:
-    """Constants need no scope."""
-
-    def here(self) -> Value:
-        raise AssertionError
-
-    def section_start(self) -> Value:
-        raise AssertionError
-
-    def lookup(self, name: str) -> Value:
-        raise AssertionError(name)
+def is_fixed(node: Expression) -> bool:
+    """Whether the value is the same everywhere."""
+    if isinstance(node, (Symbol, Here, SectionStart)):
+        return False
+    return all(is_fixed(child) for child in children(node))
 
 
-NO_SCOPE: Final = _NoScope()
+def fold(node: Expression) -> Expression:
+    """The node, worked out if its value is the same everywhere."""
+    return Constant(node.evaluate(NO_SCOPE)) if is_fixed(node) else node
 
 
-def _apply_unary(operator: str, operand: Expression) -> Expression:
-    node = Unary(operator, operand)
-    return Constant(node.evaluate(NO_SCOPE)) if isinstance(operand, Constant) else node
+def count_registers(node: Expression) -> int:
+    """How often a register is written in an expression."""
+    own = isinstance(node, Constant) and isinstance(node.value, Linear)
+    return own + sum(count_registers(child) for child in children(node))
 
 
 def registers_in(value: Value) -> list[tuple[Register, int]]:

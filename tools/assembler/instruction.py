@@ -33,7 +33,7 @@ from tools.assembler.forms import Choice, choose
 from tools.assembler.operands import Operand, Worth
 from tools.assembler.place import Place
 from tools.assembler.statements import Statement
-from tools.assembler.values import Linear, Value, is_unknown
+from tools.assembler.values import Value, is_unknown
 
 MAX_LENGTH: Final = 15
 
@@ -179,7 +179,7 @@ class Instruction(Statement):
             return FarPointer(selector, place.number(worth.value, offset_bits))
         if kind in kinds.RELATIVE:
             operand_bits = form.encoding.operand_size or choice.operand_bits or place.bits
-            target = place.resolve(worth.value) - place.resolve(place.here())
+            target = place.resolve(worth.value) - place.resolve(place.current())
             self._check_reach(place, kind, target, worth.value, choice)
             # As from address 0: what counts is the distance, modulo the operand size.
             return Target(target % (1 << operand_bits))
@@ -244,13 +244,7 @@ def _reaches(place: Place, target: Worth, size: int) -> bool:
         return False
     if is_unknown(target.value):
         return True  # a symbol further down: hope for the best
-    here = place.here()
-    if isinstance(target.value, int) or isinstance(here, int):
-        return False
-    distance = _distance(here, target.value)
-    return distance is not None and -128 <= distance - size <= 127
-
-
-def _distance(start: Linear, end: Linear) -> int | None:
-    """Bytes from one address to another of the same section."""
-    return end.constant - start.constant if start.terms == end.terms else None
+    here = place.current()
+    if isinstance(target.value, int) or target.value.terms != here.terms:
+        return False  # a number or another section: the distance is not known yet
+    return -128 <= target.value.constant - here.constant - size <= 127

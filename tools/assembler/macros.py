@@ -57,6 +57,7 @@ class MultiMacro:
     position: Position
     ignore_case: bool = False
     expansions: int = 0  # how many are in progress
+    takes_label: bool = False  # %00 is used: the label before a call is the macro's business
 
     def accepts(self, count: int) -> bool:
         """Whether a call with so many parameters means this definition."""
@@ -213,7 +214,10 @@ def parse_definition(
     defaults = [_unbraced(group) for group in split_at_commas(rest, False)] if rest else []
     if most is not None and len(defaults) > most - least:
         raise SourceError(f"macro '{name}' has more defaults than optional parameters")
-    return MultiMacro(name, least, most, greedy, defaults, lines, position, ignore_case)
+    takes_label = any(token.text in {"%00", "%{00}"} for line in lines for token in line.tokens)
+    return MultiMacro(
+        name, least, most, greedy, defaults, lines, position, ignore_case, takes_label=takes_label
+    )
 
 
 def _without_nolist(token: Token) -> list[Token]:

@@ -6,23 +6,25 @@ Parsing makes an operand once; `worth` gives what it is in one pass, ready for t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from isa.instruction import REGISTERS, Register
-from tools.assembler.addressing import Address, Hints, choose_address
+from isa.instruction import Register
+from tools.assembler.addressing import Address, Wishes, choose_address
 from tools.assembler.errors import SourceError
 from tools.assembler.expressions import (
     Constant,
     Expression,
     ExpressionParser,
     Scope,
+    count_registers,
+    fold,
     no_registers,
     registers_in,
 )
-from tools.assembler.lexer import IDENTIFIER, Token, is_operator
-from tools.assembler.values import Value
+from tools.assembler.hints import Hint, hint_of
+from tools.assembler.lexer import IDENTIFIER, Token
+from tools.assembler.values import Value, is_unknown
 
 SIZES: Final = {"byte": 8, "word": 16, "dword": 32, "qword": 64}
 SIZE_NAMES: Final = {bits: name for name, bits in SIZES.items()}
@@ -33,6 +35,8 @@ REGISTER: Final = "register"
 MEMORY: Final = "memory"
 IMMEDIATE: Final = "immediate"
 FAR: Final = "far pointer"
+
+_NO_HINT: Final = Hint()
 
 # What an immediate is good for, as bits of Worth.reach.
 IS_ONE: Final = 1
@@ -86,16 +90,19 @@ class MemoryOperand(Operand):
     """[…]"""
 
     expression: Expression
+    spelling: Expression | None  # the expression as written, where that matters
     size: int
     distance: str
     segment: Register | None
-    hints: Hints
+    wishes: Wishes
     constant: bool = False
 
     def worth(self, scope: Scope, address_bits: int) -> Worth:
-        address = choose_address(self.expression.evaluate(scope), self.hints, address_bits)
+        value = self.expression.evaluate(scope)
+        hint = hint_of(self.spelling, scope) if self.spelling is not None else _NO_HINT
+        address = choose_address(value, self.wishes, hint, address_bits)
         # `[byte 5]` asks for a displacement, so it is not an offset in place of ModRM.
-        is_offset = address.is_direct and self.hints.displacement != 8
+        is_offset = address.is_direct and self.wishes.displacement != 8
         shape = (MEMORY, self.size, self.distance, is_offset)
         return Worth(MEMORY, shape, self.size, self.distance, address=address)
 
@@ -115,7 +122,9 @@ class ImmediateOperand(Operand):
 
     def worth(self, scope: Scope, address_bits: int) -> Worth:
         value = no_registers(self.expression.evaluate(scope))
-        reach = reach_of(value) if isinstance(value, int) and not self.strict else 0
+        reach = 0
+        if not self.strict:
+            reach = reach_of(value) if isinstance(value, int) else _reach_of_address(value)
         shape = (IMMEDIATE, self.size, self.distance, self.strict, reach)
         return Worth(
             IMMEDIATE,
@@ -151,6 +160,11 @@ def reach_of(value: int) -> int:
     if (value + 128) & 0xFFFFFFFF <= 255:
         reach |= FITS_32
     return reach
+
+
+def _reach_of_address(value: Value) -> int:
+    """An address may be anything; an unknown symbol is hoped to be small, in the first pass."""
+    return IS_ONE | FITS_16 | FITS_32 if is_unknown(value) else 0
 
 
 def register_worth(register: Register) -> Worth:
@@ -238,36 +252,25 @@ def _parse_memory(
         elif word != "abs":
             displacement = SIZES[word]
         parser.index += 1
-    start = parser.index
+    parser.folds = False  # the spelling counts
     expression = parser.parse()
     if parser.accept(":"):
         register = _plain_register(expression)
         if register is None or register.file != "sreg":
             raise SourceError("only a segment register can stand before ':' in an address")
         segment = register
-        start = parser.index
         expression = parser.parse()
-    first, multiplied = _first_register(parser.tokens[start : parser.index])
     parser.expect("]")
-    hints = Hints(first, multiplied, nosplit, displacement)
-    return MemoryOperand(expression, size, distance, segment, hints, _all_constant(expression))
-
-
-def _first_register(tokens: Sequence[Token]) -> tuple[Register | None, bool]:
-    """The register written first in an address, and whether it is multiplied.
-
-    A register that is written twice is a multiplied one, and not preferred to others.
-    """
-    found = [
-        index
-        for index, token in enumerate(tokens)
-        if token.kind is IDENTIFIER and not token.escaped and token.value in REGISTERS
-    ]
-    names = [str(tokens[index].value) for index in found]
-    if not names:
-        return None, False
-    if names.count(names[0]) > 1:
-        return None, True
-    first = found[0]
-    neighbours = [*tokens[max(first - 1, 0) : first], *tokens[first + 1 : first + 2]]
-    return REGISTERS[names[0]], any(is_operator(near, "*") for near in neighbours)
+    parser.folds = True
+    wishes = Wishes(nosplit, displacement)
+    folded = fold(expression)
+    needs_hint = nosplit or count_registers(expression) > 1
+    return MemoryOperand(
+        folded,
+        expression if needs_hint else None,
+        size,
+        distance,
+        segment,
+        wishes,
+        isinstance(folded, Constant),
+    )

@@ -83,7 +83,7 @@ class Parser:
         if start:
             if len(tokens) > start and str(tokens[start].value) == "equ":
                 return [self._equ(first.text, tokens[start + 1 :])]
-            statements.append(Label(self._define_label(first.text)))
+            statements.append(Label(self._define_label(first.text, first.escaped)))
             tokens = tokens[start:]
         if tokens:
             statements.extend(self._body(tokens))
@@ -115,8 +115,8 @@ class Parser:
             or word in UNSUPPORTED
         )
 
-    def _define_label(self, name: str) -> str:
-        if name.lower() in REGISTERS:
+    def _define_label(self, name: str, escaped: bool = False) -> str:
+        if not escaped and name.lower() in REGISTERS:
             raise SourceError(f"register {name} cannot be a label (write ${name} if it has to be)")
         full = self.qualify(name)
         if not name.startswith("."):

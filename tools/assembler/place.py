@@ -79,11 +79,13 @@ class Place:
         for section in self.sections.values():
             section.size = 0
         self.section = self._section(".text")
+        self._line_offset = 0
 
-    @property
-    def is_first_pass(self) -> bool:
-        """Whether symbols of later lines are unknown."""
-        return self.pass_number <= 1
+    def begin_line(self, position: Position, index: int) -> None:
+        """A new line, or a new statement of one; `index` is its place in the trace."""
+        self.position = position
+        self.index = index
+        self._line_offset = self.section.size
 
     # -- sections --------------------------------------------------------------------------------
 
@@ -98,6 +100,7 @@ class Place:
         section = self._section(name)
         self._absolute = None
         self.section = section
+        self._line_offset = section.size
         section.used = True
         if attributes and name not in self._locked:
             self._locked.add(name)
@@ -130,7 +133,7 @@ class Place:
     def raise_alignment(self, boundary: int) -> None:
         """The section has to start at such a boundary for the offsets in it to mean anything."""
         if self._absolute is None:
-            self.section.align = max(self.section.alignment, boundary)
+            self.section.align = max(self.section.align, boundary)
 
     def go_absolute(self, start: Value) -> None:
         """Leave the sections: labels count from `start`, nothing can have content."""
@@ -140,6 +143,11 @@ class Place:
     def leave_absolute(self) -> None:
         """Back to the section before."""
         self._absolute = None
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether the place is outside of all sections."""
+        return self._absolute is not None
 
     @property
     def is_nobits(self) -> bool:
@@ -158,9 +166,13 @@ class Place:
     # -- scope -----------------------------------------------------------------------------------
 
     def here(self) -> Value:
-        """The value of $."""
+        """The value of $: where the line's content begins, also while it is repeated."""
         if self._absolute is not None:
             return values.add(self._absolute, self._absolute_offset)
+        return Linear(self._line_offset, self.section.terms)
+
+    def current(self) -> Linear:
+        """Where the next byte goes."""
         return Linear(self.section.size, self.section.terms)
 
     def section_start(self) -> Value:
@@ -326,9 +338,9 @@ class CriticalScope:
         self.asked = False
 
     def here(self) -> Value:
-        """The value of $."""
+        """The value of $: where the next line will begin."""
         self.asked = True
-        return self.place.here()
+        return self.place.here() if self.place.is_absolute else self.place.current()
 
     def section_start(self) -> Value:
         """The value of $$."""

@@ -432,7 +432,7 @@ class Preprocessor:
                 folder=source.folder,
             )
         )
-        return label
+        return [] if macro.takes_label else label
 
     def _macro_at(self, tokens: list[Token]) -> int | None:
         """Index of the macro's name in the line: first, or behind a label."""

@@ -95,8 +95,6 @@ def negate(value: Value) -> Value:
     """-value."""
     if isinstance(value, int):
         return wrap(-value)
-    if UNKNOWN in value.terms:  # one unknown does not cancel another
-        return UNKNOWN_VALUE
     return Linear(wrap(-value.constant), {term: -count for term, count in value.terms.items()})
 
 
