@@ -1,9 +1,10 @@
-"""Settings shared by all tests: how Hypothesis searches, and where temporary guests live."""
+"""Settings shared by all tests: how Hypothesis searches, and when the machine is compiled."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # The first call of compiled code may take a minute, so no example has a deadline; on continuous
@@ -16,3 +17,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(scope="session")
+def compiled_machine() -> None:
+    """Compile first what a test would otherwise compile in the middle of what it measures or reads."""
+    from isa.compilation import compile_all
+
+    compile_all()
