@@ -72,7 +72,8 @@ class Crossing:
         if frame.ss != self._ss:
             vcpu.segments[SS] = self._loaded_by_guest(frame.ss)
         kept = _VIRTUAL | EFLAGS_TF if self._is_stepping else _VIRTUAL
-        vcpu.eflags = frame.eflags & ~kept | vcpu.eflags & kept
+        # RF in the frame is the machine's: it marks the frame of a fault.
+        vcpu.eflags = frame.eflags & ~(kept | EFLAGS_RF) | vcpu.eflags & kept
 
     def _loaded_by_guest(self, selector: int) -> Segment:
         assert selector & SELECTOR_RPL == self._ring, "the guest changed its ring by itself"
