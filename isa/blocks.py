@@ -16,7 +16,7 @@ from isa.accounts import raise_fault
 from isa.decoder import MORE, decode
 from isa.generated.columns import FLOW
 from isa.jit import jit
-from isa.modes import MODE_CODE32, MODE_TRAP
+from isa.modes import MODE_CODE32, MODE_DECODED, MODE_TRAP
 from isa.paging import flush_jumps, tlb_entry
 from isa.records import FORM_SHIFT, HANDLER_MASK, LEFT_SHIFT, OFFSET_SHIFT, PAGE_SHIFT
 from isa.registers import CS
@@ -63,8 +63,9 @@ def find_block(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, limit: int
             return 0
         return odd_block(cpu, core, ram, marks, gva, frame, user)
     address = frame | offset
-    key = address | mode << 32
-    slot = w.BLOCK + ((address ^ address >> 14 ^ mode << 9) & w.BLOCK_MASK) * w.BLOCK_WORDS
+    decoded = mode & MODE_DECODED
+    key = address | decoded << 32
+    slot = w.BLOCK + ((address ^ address >> 14 ^ decoded << 9) & w.BLOCK_MASK) * w.BLOCK_WORDS
     generation = core[w.PAGE_GENERATION + (frame >> 12)]
     record = core[slot + 1]
     if core[slot] != key or core[slot + 2] != generation or core[slot + 3] != core[w.EPOCH]:

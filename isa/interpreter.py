@@ -57,7 +57,7 @@ from isa.records import (
 )
 from isa.registers import EFLAGS_TF
 from isa.specialise import FIRST_DIRECT, H_END, HOT
-from isa.state import EFLAGS, EIP, PENDING_DEBUG, State
+from isa.state import EFLAGS, EIP, PENDING_DEBUG, PENDING_INTERRUPT, State
 from isa.workspace import LF_RESULT, OPS, OPS_MASK, SCRATCH_RECORDS, Bytes, Workspace
 
 M32 = 0xFFFFFFFF
@@ -1059,6 +1059,7 @@ def run(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> i
                     ip < SCRATCH_RECORDS
                     or core[w.RESYNC]
                     or core[w.WINDOW]
+                    or cpu[PENDING_INTERRUPT] >= 0
                     or cpu[EFLAGS] & EFLAGS_TF
                 ):
                     core[w.BUDGET] = budget + left - 1

@@ -10,7 +10,7 @@ guest kernel out of its monitor is still fast.
 
 from isa import workspace as w
 from isa.jit import jit
-from isa.paging import flush_tlb
+from isa.paging import flush_jumps, flush_tlb
 from isa.registers import (
     ATTR_CODE,
     ATTR_DB,
@@ -31,8 +31,10 @@ from isa.workspace import Workspace
 MODE_CODE32 = 1
 MODE_STACK32 = 2
 MODE_FLAT = 4  # DS, ES and SS are flat writable data segments
-MODE_CODE_FLAT = 8  # CS has base 0
-MODE_TRAP = 16  # EFLAGS.TF: one instruction at a time
+MODE_TRAP = 8  # EFLAGS.TF: one instruction at a time
+MODE_USER = 16  # CPL 3: fetches are user-mode accesses
+MODE_DECODED = MODE_CODE32 | MODE_STACK32 | MODE_FLAT  # what a kept block depends on
+MODE_CODE_SEGMENT_SHIFT = 6  # which of the CODE_SEGMENTS is CS: two bits
 
 _DATA_MASK = ATTR_UNUSABLE | ATTR_S | ATTR_P | ATTR_CODE | ATTR_EXPAND_DOWN | ATTR_WRITABLE
 _DATA_WANTED = ATTR_S | ATTR_P | ATTR_WRITABLE
@@ -49,14 +51,36 @@ def last_flat_page(cpu: State, segment: int) -> int:
 
 
 @jit
+def code_segment(cpu: State, core: Workspace) -> int:
+    """Small number that stands for base and limit of CS.
+
+    What the jump cache knows is true for one base and limit only. Kernels and their programs use a
+    few code segments in turn, so that these are told apart by number instead of forgetting all.
+    """
+    base = cpu[BASE + CS]
+    limit = cpu[LIMIT + CS]
+    for index in range(w.CODE_SEGMENT_COUNT):
+        at = w.CODE_SEGMENTS + 2 * index
+        if core[at] == base and core[at + 1] == limit:
+            return index
+    victim = core[w.CODE_SEGMENT_NEXT] & (w.CODE_SEGMENT_COUNT - 1)
+    core[w.CODE_SEGMENT_NEXT] = victim + 1
+    core[w.CODE_SEGMENTS + 2 * victim] = base
+    core[w.CODE_SEGMENTS + 2 * victim + 1] = limit
+    flush_jumps(core)
+    return victim  # type: ignore[no-any-return]
+
+
+@jit
 def refresh(cpu: State, core: Workspace) -> None:
     mode = 0
     if cpu[ATTRIBUTES + CS] & ATTR_DB:
         mode |= MODE_CODE32
     if cpu[ATTRIBUTES + SS] & ATTR_DB:
         mode |= MODE_STACK32
-    if cpu[BASE + CS] == 0:
-        mode |= MODE_CODE_FLAT
+    if cpu[CPL] == 3:
+        mode |= MODE_USER
+    mode |= code_segment(cpu, core) << MODE_CODE_SEGMENT_SHIFT
     last = min(last_flat_page(cpu, DS), last_flat_page(cpu, ES), last_flat_page(cpu, SS))
     if last >= 0:
         mode |= MODE_FLAT

@@ -51,6 +51,9 @@ RECORD: Final = 32  # core index of the record of the instruction being executed
 LAST_TOTAL: Final = 33  # instructions retired at the last fault delivery
 FAULTS_IN_ROW: Final = 34  # faults delivered since an instruction retired
 LINEAR: Final = 35  # EIP to continue a repeated instruction at
+CODE_SEGMENT_NEXT: Final = 36  # the one of the CODE_SEGMENTS to be replaced next
+CODE_SEGMENTS: Final = 40  # CODE_SEGMENT_COUNT x (base, limit): code segments in use lately
+CODE_SEGMENT_COUNT: Final = 4
 RESERVED_SCALARS: Final = 64
 
 REPLAY: Final = 64  # 8 x (physical address, bytes, value)
@@ -114,7 +117,7 @@ TLB_GENERATION: Final = 1 << 24  # tag = generation * this + linear page number 
 JUMP: Final = TLB + 2 * TLB_ENTRIES * TLB_WORDS
 JUMP_ENTRIES: Final = 4096
 JUMP_MASK: Final = JUMP_ENTRIES - 1  # words: tag, record
-JUMP_GENERATION: Final = 1 << 37  # tag = generation | mode << 32 | eip
+JUMP_GENERATION: Final = 1 << 40  # tag = generation | mode << 32 | eip
 
 BLOCK: Final = JUMP + 2 * JUMP_ENTRIES
 BLOCK_ENTRIES: Final = 16384
@@ -158,5 +161,7 @@ def reset(core: Workspace) -> None:
     core[JUMP:BLOCK] = -1
     core[BLOCK:OPS] = -1
     core[OPS_NEXT] = SCRATCH_RECORDS
+    core[CODE_SEGMENTS : CODE_SEGMENTS + 2 * CODE_SEGMENT_COUNT] = -1
+    core[CODE_SEGMENT_NEXT] = 0
     core[DELIVERING] = -1
     core[FAULT_VECTOR] = -1
