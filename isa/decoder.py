@@ -294,6 +294,7 @@ def displacement_value(ram: Bytes, source: int, size: int, modrm: int, address32
 
 @jit
 def immediate_bytes(code: int, address32: int) -> int:
+    """Bytes an immediate of this IMM code takes in the instruction."""
     if code == 1 or code == 9:
         return 1
     if code == 2:

@@ -87,6 +87,7 @@ def execute_arithmetic(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at
 
 @jit
 def shift_or_rotate(core: Workspace, operation: int, value: int, count: int, bits: int) -> int:
+    """Any of the seven shifts and rotates by a count already masked to five bits."""
     if operation >= f.O_SHL:
         return o.shift(core, operation, value, count, bits)
     if operation == f.O_ROL or operation == f.O_ROR:

@@ -95,6 +95,7 @@ def set_logic8(core: Workspace, result: int) -> None:
 
 @inline
 def set_sub8(core: Workspace, a: int, b: int) -> None:
+    """Flags of an 8-bit subtraction or comparison."""
     b &= 0xFF
     result = a - b & 0xFF
     borrows = ~a & b | (~a | b) & result
@@ -139,6 +140,7 @@ def write8(cpu: State, number: int, value: int) -> None:
 
 @inline
 def shl32(core: Workspace, a: int, count: int) -> int:
+    """SHL by 1 to 31."""
     result = a << count & M32
     c = a >> (32 - count) & 1
     o = result >> 31 ^ c
@@ -149,6 +151,7 @@ def shl32(core: Workspace, a: int, count: int) -> int:
 
 @inline
 def shr32(core: Workspace, a: int, count: int) -> int:
+    """SHR by 1 to 31."""
     result = a >> count
     c = a >> (count - 1) & 1
     o = a >> 31 if count == 1 else 0
@@ -159,6 +162,7 @@ def shr32(core: Workspace, a: int, count: int) -> int:
 
 @inline
 def sar32(core: Workspace, a: int, count: int) -> int:
+    """SAR by 1 to 31."""
     value = (a ^ 0x80000000) - 0x80000000
     result = value >> count & M32
     c = value >> (count - 1) & 1
@@ -169,6 +173,7 @@ def sar32(core: Workspace, a: int, count: int) -> int:
 
 @inline
 def rol32(core: Workspace, a: int, count: int) -> int:
+    """ROL by 1 to 31: only CF and OF change."""
     result = (a << count | a >> (32 - count)) & M32
     c = result & 1
     o = result >> 31 ^ c
@@ -192,6 +197,7 @@ def imul32(core: Workspace, a: int, b: int) -> int:
 
 @inline
 def mul32(cpu: State, core: Workspace, b: int) -> None:
+    """MUL: EDX:EAX = EAX * b."""
     a = cpu[0]
     low = multiply_low(a, b)
     high = multiply_high(a, b)

@@ -73,6 +73,7 @@ def code_segment(cpu: State, core: Workspace) -> int:
 
 @jit
 def refresh(cpu: State, core: Workspace) -> None:
+    """Derive MODE, the TLB half and the limit of the flat fast path from the state."""
     mode = 0
     if cpu[ATTRIBUTES + CS] & ATTR_DB:
         mode |= MODE_CODE32

@@ -55,6 +55,7 @@ def go(cpu: State, core: Workspace, target: int) -> int:
 
 @jit
 def execute_near(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
+    """Jumps, conditional jumps, loops, near calls and returns."""
     form = core[at] >> FORM_SHIFT & 0xFFF
     operation = OPERATION[form]
     if operation == f.O_JCC:

@@ -65,6 +65,7 @@ def read_register(cpu: State, number: int, bits: int) -> int:
 
 @jit
 def write_register(cpu: State, number: int, bits: int, value: int) -> None:
+    """Set a general register by its encoding; the rest of the 32 bits stays."""
     if bits == 32:
         cpu[GPR + (number & 7)] = value & M32
     elif bits == 16:

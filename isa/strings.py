@@ -58,6 +58,7 @@ def advance(cpu: State, register: int, step: int, wrap: int) -> None:
 
 @jit
 def execute_string(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
+    """One string instruction, with all its repetitions unless it has to be interrupted."""
     head = core[at]
     form = head >> FORM_SHIFT & 0xFFF
     operation = OPERATION[form]
