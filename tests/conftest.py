@@ -21,7 +21,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 @pytest.fixture(scope="session")
 def compiled_machine() -> None:
-    """Compile first what a test would otherwise compile in the middle of what it measures or reads."""
+    """Compile before the test, not in the middle of what it measures or reads."""
     from isa.compilation import compile_all
 
     compile_all()

@@ -7,7 +7,6 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from isa.errors import TrapgateError
 from tools import catalogue, status
 from tools.arguments import Address, Count, Flag, Size
 from tools.catalogue import Protocol
@@ -73,16 +72,13 @@ def compare(
     if budget is None:
         budget = DEFAULT_BUDGET if entry is None else entry.budget
 
+    from hypervisor import comparison
     from tools import report
-    from tools.progress import compilation, running
-    from tools.techniques import check_names, names
+    from tools.progress import prepare_machine, running
+    from tools.techniques import names
 
-    with compilation():
-        from hypervisor import comparison
-
-        wanted = names() if techniques is None else check_names(techniques.split(","))
-    if not wanted:
-        raise TrapgateError("--techniques names no technique")
+    wanted = names() if techniques is None else _chosen(techniques)
+    prepare_machine()
     with running() as progress:
         outcome = comparison.compare(
             image,
@@ -98,3 +94,13 @@ def compare(
     else:
         report.comparison_tables(record, report.output_console())
     return status.SUCCESS if outcome.equivalent else status.NOT_EQUAL
+
+
+def _chosen(techniques: str) -> list[str]:
+    """The techniques that were asked for, each once, in that order."""
+    from hypervisor.technique import technique_class
+
+    wanted = list(dict.fromkeys(name.strip() for name in techniques.split(",")))
+    for name in wanted:
+        technique_class(name)
+    return wanted

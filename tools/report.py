@@ -19,6 +19,7 @@ from tools.driver import Ending, Running, console_digest
 from tools.symbols import locate
 
 if TYPE_CHECKING:
+    from hypervisor.comparison import Comparison, Divergence, Run
     from isa.boot import BootImage
 
 Record = dict[str, Any]
@@ -66,19 +67,56 @@ def run_record(image: BootImage, name: str, machine: Running, ending: Ending) ->
     }
 
 
+def comparison_record(image: BootImage, outcome: Comparison) -> Record:
+    """The report of `compare --json`."""
+    divergence = outcome.divergence
+    return {
+        "guest": outcome.guest,
+        "source": image.source,
+        "equivalent": outcome.equivalent,
+        "differences": list(outcome.differences),
+        "divergence": None if divergence is None else _divergence_record(divergence, image),
+        "techniques": [
+            technique_record(run.name, run.technique, _ending(run), image) for run in outcome.runs
+        ],
+    }
+
+
+def _ending(run: Run) -> Ending:
+    stop = run.stop
+    return Ending(stop.reason.value, stop.detail, stop.eip, stop.instruction, run.host_seconds)
+
+
+def _divergence_record(divergence: Divergence, image: BootImage) -> Record:
+    return {
+        "techniques": [divergence.first, divergence.second],
+        "guest_instructions": divergence.guest_instructions,
+        "eip": divergence.eip,
+        "symbol": locate(divergence.eip, image.symbols),
+        "instruction": divergence.instruction,
+        "differences": [
+            {"what": part.what, divergence.first: part.first, divergence.second: part.second}
+            for part in divergence.differences
+        ],
+    }
+
+
 def ending_line(record: Record) -> str:
     """Reason, place and counts of a stop in one line."""
     stop = record["stop"]
-    place = f"{stop['eip']:#010x}"
-    if stop["symbol"]:
-        place += f" <{stop['symbol']}>"
     detail = f" ({stop['detail']})" if stop["detail"] else ""
-    instruction = f": {stop['instruction']}" if stop["instruction"] else ""
     return (
-        f"{stop['reason']}{detail} at {place}{instruction}"
+        f"{stop['reason']}{detail} at {_place(stop)}"
         f" after {record['guest_instructions']:,} instructions,"
         f" {record['cycles']:,} cycles, {record['host_seconds']:.2f} s"
     )
+
+
+def _place(record: Record) -> str:
+    """Address, symbol and instruction of a record that has them."""
+    symbol = f" <{record['symbol']}>" if record["symbol"] else ""
+    instruction = f": {record['instruction']}" if record["instruction"] else ""
+    return f"{record['eip']:#010x}{symbol}{instruction}"
 
 
 def show_ending(image: BootImage, name: str, machine: Running, ending: Ending) -> None:
@@ -91,6 +129,8 @@ def comparison_tables(record: Record, console: Console) -> None:
     """The report of `compare`: verdict, runs, exits by reason, cycles by cause."""
     runs = record["techniques"]
     console.print(_verdict(record))
+    if record["divergence"] is not None:
+        _divergence_table(record["divergence"], console)
     console.print(_runs_table(runs))
     if any(run["exits"] for run in runs):
         console.print(_counts_table("exits by reason", "exits", runs))
@@ -107,6 +147,20 @@ def _verdict(record: Record) -> Text:
     text = Text("NOT EQUAL", "bold red")
     text.append(f": {record['guest']}: {'; '.join(record['differences'])}", "none")
     return text
+
+
+def _divergence_table(divergence: Record, console: Console) -> None:
+    """The first instruction that made a difference, and the difference it made."""
+    names = divergence["techniques"]
+    console.print(
+        f"\nfirst divergence: instruction {divergence['guest_instructions'] + 1:,},"
+        f" at {_place(divergence)}",
+        markup=False,
+    )
+    table = _table("after it", *names)
+    for part in divergence["differences"]:
+        table.add_row(part["what"], *(part[name] for name in names))
+    console.print(table)
 
 
 def _runs_table(runs: Sequence[Record]) -> Table:
