@@ -7,24 +7,30 @@ A source is preprocessed and parsed once. Only if a preprocessor expression aske
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from isa.errors import TrapgateError
 from tools.assembler.assembly import Assembly, build
-from tools.assembler.errors import Diagnostics, Position, SourceError, TooManyErrors
+from tools.assembler.errors import (
+    Diagnostics,
+    FatalError,
+    Position,
+    SourceError,
+    TooManyErrors,
+)
 from tools.assembler.expressions import ExpressionParser
 from tools.assembler.lexer import Token, number_token
 from tools.assembler.parser import Parser
 from tools.assembler.place import CriticalScope, Place
-from tools.assembler.preprocessor import FatalError, Preprocessor, TraceLine
+from tools.assembler.preprocessor import Preprocessor, TraceLine
 from tools.assembler.sections import place_executable, place_flat
 from tools.assembler.sources import MAX_SOURCE_BYTES, decode, read_regular
 from tools.assembler.statements import Statement
 
-MAX_PASSES: Final = 100
-MAX_STEPS: Final = 4_000_000  # statements run in all passes together
+MAX_PASSES: Final = 1000
 DEFAULT_BITS: Final = {"bin": 16, "elf32": 32}
 EXECUTABLE_BASE: Final = 0x100000
 
@@ -132,7 +138,6 @@ class _Assembler:
         self.steps: list[Step] = []
         self.trace: list[TraceLine] = []
         self.reads_places = False
-        self._executed = 0
 
     def run(self) -> Assembly:
         try:
@@ -142,6 +147,9 @@ class _Assembler:
             self._emit()
         except TooManyErrors:
             pass
+        except FatalError as error:
+            with suppress(TooManyErrors):
+                self.diagnostics.error(self.place.position, str(error))
         self.diagnostics.raise_if_any()
         return build(self.source.name, self.source.format, self.place, self.trace, self.diagnostics)
 
@@ -163,20 +171,16 @@ class _Assembler:
         self._predefine(preprocessor)
         self.steps = []
         self.trace = preprocessor.trace
-        try:
-            for line in preprocessor.lines(self.source.name, self.source.text, self.source.folder):
-                self.place.begin_line(line.position, line.trace_index)
-                try:
-                    for statement in parser.parse(line.tokens):
-                        self.place.begin_line(line.position, line.trace_index)
-                        step = Step(statement, line.position, line.trace_index)
-                        self.steps.append(step)
-                        statement.run(self.place)
-                except SourceError as error:
-                    self.diagnostics.error(line.position, str(error))
-        except FatalError as error:
-            self.diagnostics.error(preprocessor.position, str(error))
-            raise TooManyErrors from None
+        for line in preprocessor.lines(self.source.name, self.source.text, self.source.folder):
+            self.place.begin_line(line.position, line.trace_index)
+            try:
+                for statement in parser.parse(line.tokens):
+                    self.place.begin_line(line.position, line.trace_index)
+                    step = Step(statement, line.position, line.trace_index)
+                    self.steps.append(step)
+                    statement.run(self.place)
+            except SourceError as error:
+                self.diagnostics.error(line.position, str(error))
         self.reads_places = scope.asked
 
     def _predefine(self, preprocessor: Preprocessor) -> None:
@@ -218,14 +222,13 @@ class _Assembler:
         if self.reads_places:
             self.diagnostics.forget()
             self.place.begin_pass(emitting)
+            self.place.spend(8 * len(self.trace))  # reading is slower than running
             self._read()
             self.reads_places = True
             return
         place = self.place
         place.begin_pass(emitting)
-        self._executed += len(self.steps)
-        if self._executed > MAX_STEPS:
-            raise TrapgateError(f"{self.source.name}: too large: more than {MAX_STEPS} steps")
+        place.spend(len(self.steps))
         for step in self.steps:
             place.begin_line(step.position, step.index)
             try:

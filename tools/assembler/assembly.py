@@ -82,7 +82,6 @@ class Assembly:
                 record.is_code,
             )
             for record in self._records
-            if record.section is not None
             for position in [record.position.source_line()]
         ]
         return sorted(lines)

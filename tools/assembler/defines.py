@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from tools.assembler.errors import SourceError
 from tools.assembler.lexer import (
@@ -22,8 +23,8 @@ from tools.assembler.lexer import (
     tokenize,
 )
 
-MAX_TOKENS_IN_LINE = 50_000
-MAX_NESTING = 64
+MAX_TOKENS_IN_LINE: Final = 20_000
+MAX_NESTING: Final = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ MAX_NAME: Final = 255
 class LineParser(Protocol):
     """What directives need of the parser."""
 
+    section: str  # the section to which __SECT__ goes back
+
     def qualify(self, name: str) -> str:
         """The full name of a symbol."""
 
@@ -43,7 +45,10 @@ def parse_bracketed(tokens: list[Token], parser: LineParser) -> Sequence[Stateme
     """[directive arguments]"""
     if not is_operator(tokens[-1], "]") or len(tokens) < 3 or tokens[1].kind is not IDENTIFIER:
         raise SourceError("expected a directive in brackets, such as [bits 32]")
-    return parse_directive(str(tokens[1].value), tokens[2:-1], parser)
+    section = parser.section
+    statements = parse_directive(str(tokens[1].value), tokens[2:-1], parser)
+    parser.section = section  # brackets are for excursions
+    return statements
 
 
 def parse_directive(word: str, tokens: list[Token], parser: LineParser) -> Sequence[Statement]:
@@ -100,6 +105,7 @@ def _section(word: str, tokens: list[Token], parser: LineParser) -> Sequence[Sta
     name = str(tokens[0].value) if tokens[0].kind is STRING else tokens[0].text
     if not name or len(name) > MAX_NAME or not name.isprintable():
         raise SourceError(f"{word}: a name has 1 to {MAX_NAME} printable characters")
+    parser.section = name
     return [SectionSwitch(name, _attributes(word, tokens[1:], parser))]
 
 
@@ -150,6 +156,12 @@ def _extern(word: str, tokens: list[Token], parser: LineParser) -> Sequence[Stat
     )
 
 
+def _back(word: str, tokens: list[Token], parser: LineParser) -> Sequence[Statement]:
+    """__SECT__: the section of the last `section` line that had no brackets."""
+    _refuse_arguments(word, tokens)
+    return [SectionSwitch(parser.section, {})]
+
+
 def _ignored(word: str, tokens: list[Token], parser: LineParser) -> Sequence[Statement]:
     return []
 
@@ -173,6 +185,7 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "default": _ignored,
     "warning": _ignored,
     "map": _ignored,
+    "__sect__": _back,
 }
 
 # `map` and `warning` are directives in brackets only: elsewhere they may be labels.

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from isa.errors import TrapgateError
 
-MAX_ERRORS = 20
+MAX_ERRORS: Final = 20
+MAX_WARNINGS: Final = 1000
+MAX_MESSAGE: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,10 @@ class SourceError(Exception):
     """Raised while one line is worked on; whoever knows the line makes it a diagnostic."""
 
 
+class FatalError(Exception):
+    """Nothing that follows in the source would mean anything, or the source asks for too much."""
+
+
 class TooManyErrors(Exception):
     """Raised by Diagnostics when collecting more would only bury the first ones."""
 
@@ -87,14 +94,14 @@ class Diagnostics:
     def error(self, position: Position, message: str) -> None:
         """Record an error; gives up once there are MAX_ERRORS of them."""
         if self._is_new(position, message):
-            self.errors.append(Diagnostic(position, message))
+            self.errors.append(Diagnostic(position, _shortened(message)))
             if len(self.errors) >= MAX_ERRORS:
                 raise TooManyErrors
 
     def warning(self, position: Position, message: str) -> None:
         """Record a warning."""
-        if self._is_new(position, message) and len(self.warnings) < 1000:
-            self.warnings.append(Diagnostic(position, message, "warning"))
+        if self._is_new(position, message) and len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append(Diagnostic(position, _shortened(message), "warning"))
 
     def forget(self) -> None:
         """Start again: the source is read once more."""
@@ -113,3 +120,9 @@ class Diagnostics:
             return False
         self._seen.add(key)
         return True
+
+
+def _shortened(message: str) -> str:
+    """The message on one line of sensible length, whatever the source has in it."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in message)
+    return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]}…"

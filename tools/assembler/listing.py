@@ -16,7 +16,8 @@ from tools.assembler.preprocessor import TraceLine
 from tools.assembler.sources import Source
 
 BYTES_PER_LINE: Final = 9
-TEXT_COLUMN: Final = 40
+MARK_COLUMN: Final = 36
+MOST_BYTES: Final = 4096  # of one record; more are only counted
 
 
 def listing(trace: Sequence[TraceLine], records: Sequence[Record]) -> str:
@@ -31,24 +32,14 @@ def listing(trace: Sequence[TraceLine], records: Sequence[Record]) -> str:
 
 
 def _line(entry: TraceLine, records: Sequence[Record]) -> Iterator[str]:
+    """A source line: one line of the listing, or more if its bytes do not fit."""
     nesting = _nesting(entry.source)
-    mark = f" <{nesting}>" if nesting else ""
+    mark = f"<{nesting}>" if nesting else ""
     text = _text(entry)
-    first = True
-    for address, shown in _bytes(records):
-        prefix = f"{entry.number:6d} {address:08X} {shown}"
-        if first:
-            yield (
-                f"{prefix:<{TEXT_COLUMN - len(mark)}}{mark}{text}"
-                if mark
-                else (f"{prefix:<{TEXT_COLUMN}}{text}")
-            )
-        else:
-            yield prefix
-        first = False
-    if first:
-        prefix = f"{entry.number:6d}"
-        yield f"{prefix:<{TEXT_COLUMN - len(mark)}}{mark}{text}"
+    shown = list(_bytes(records)) or [""]
+    for index, field in enumerate(shown):
+        prefix = f"{entry.number:6d} {field}"
+        yield f"{prefix:<{MARK_COLUMN}}{mark:<4}{text if index == 0 else ''}"
 
 
 def _nesting(source: Source) -> int:
@@ -71,22 +62,37 @@ def _text(entry: TraceLine) -> str:
     return text.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
-def _bytes(records: Sequence[Record]) -> Iterator[tuple[int, str]]:
+def _bytes(records: Sequence[Record]) -> Iterator[str]:
     """Address and hexadecimal bytes of every line that a source line takes in the listing."""
-    pending, start = "", 0
+    start, pending = 0, ""
     for record in records:
-        section = record.section
-        if section is None:
+        address = record.section.address + record.offset
+        content, abridged = _content(record)
+        if abridged:
+            yield from _chunks(start, pending)
+            yield f"{address:08X} {content}"
+            pending = ""
             continue
-        address = section.address + record.offset
-        if section.nobits:
-            yield address, f"<res {record.size:X}h>"
-            continue
-        content = section.content[record.offset : record.offset + record.size].hex().upper()
-        if not pending:
-            start = address
+        start = start if pending else address
         pending += content
-    while pending:
-        chunk, pending = pending[: 2 * BYTES_PER_LINE], pending[2 * BYTES_PER_LINE :]
-        yield start, chunk + ("-" if pending else "")
-        start += BYTES_PER_LINE
+    yield from _chunks(start, pending)
+
+
+def _content(record: Record) -> tuple[str, bool]:
+    """The bytes of a record, and whether they are written in a shorter way."""
+    if record.section.nobits:
+        return f"<res {record.size:X}h>", True
+    unit = record.size // record.repeats
+    content = record.section.content[record.offset : record.offset + min(unit, MOST_BYTES)]
+    if unit > MOST_BYTES:
+        return f"<bin {record.size:X}h>", True
+    if record.repeats > 1 and unit <= BYTES_PER_LINE:
+        return f"{content.hex().upper()}<rep {record.repeats:X}h>", True
+    return (content * record.repeats).hex().upper(), False
+
+
+def _chunks(start: int, digits: str) -> Iterator[str]:
+    width = 2 * BYTES_PER_LINE
+    for at in range(0, len(digits), width):
+        more = "-" if at + width < len(digits) else ""
+        yield f"{start + at // 2:08X} {digits[at : at + width]}{more}"

@@ -58,6 +58,7 @@ class Parser:
         self._folder = folder
         self._include_paths = include_paths
         self._warn = warn
+        self.section = ".text"
         self._scope = ""  # the label that local labels belong to
         self._structure = ""  # the struc that is being defined
         self._instance: tuple[str, str] | None = None  # istruc: its struc, its start label

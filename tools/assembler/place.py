@@ -11,25 +11,26 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from tools.assembler import values
-from tools.assembler.errors import Diagnostics, Position, SourceError
+from tools.assembler.errors import Diagnostics, FatalError, Position, SourceError
 from tools.assembler.expressions import Constant, Expression, no_registers
-from tools.assembler.sections import ADDRESS_LIMIT, Section, new_section
+from tools.assembler.sections import ADDRESS_LIMIT, MAX_IMAGE_BYTES, Section, new_section
 from tools.assembler.values import UNKNOWN_VALUE, Base, Linear, Value
 
-MAX_IMAGE_BYTES: Final = 64 << 20
+MAX_STEPS: Final = 2_000_000  # statements run in all passes together
 
 Attributes = Mapping[str, Expression | str | bool]
 
 
 class Record(NamedTuple):
-    """Bytes that a line has made: for the listing and the line table."""
+    """Bytes that a line has made, `repeats` times over: for the listing and the line table."""
 
     trace_index: int
     position: Position
-    section: Section | None
+    section: Section
     offset: int
     size: int
     is_code: bool
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,18 @@ class Place:
         self.position = Position("", 0)
         self.index = 0
         self.changed = ""
+        self._budget = MAX_STEPS
         self.entry_name: str | None = None
         self.image_order: Sequence[Section] = ()
         self.segments: Sequence[Sequence[Section]] = ()
         self.pass_number = 0
         self.begin_pass()
+
+    def spend(self, steps: int) -> None:
+        """Account for work, so that no source can keep the assembler busy for long."""
+        self._budget -= steps
+        if self._budget < 0:
+            raise FatalError("the source takes too many passes over too many lines")
 
     # -- passes ----------------------------------------------------------------------------------
 
@@ -249,11 +257,11 @@ class Place:
         self.section.size += size
         self.section.used = True
 
-    def put(self, content: bytes, is_code: bool = False) -> None:
+    def put(self, content: bytes, is_code: bool = False, repeats: int = 1) -> None:
         """Add content."""
         size = len(content)
         if self.emitting:
-            self._record(size, is_code)
+            self._record(size, is_code, repeats)
             self.section.content += content
         self.skip(size)
 
@@ -261,7 +269,7 @@ class Place:
         """Add the same content many times."""
         self.check_room(len(content) * count)
         if self.emitting:
-            self.put(content * count, is_code)
+            self.put(content * count, is_code, count)
         else:
             self.skip(len(content) * count)
 
@@ -284,11 +292,11 @@ class Place:
         self.section.size += size
         self.section.used = True
 
-    def _record(self, size: int, is_code: bool) -> None:
+    def _record(self, size: int, is_code: bool, repeats: int = 1) -> None:
         if size:
             section = self.section
             self.records.append(
-                Record(self.index, self.position, section, section.size, size, is_code)
+                Record(self.index, self.position, section, section.size, size, is_code, repeats)
             )
 
     # -- numbers in the last pass ----------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from tools.assembler import strings
 from tools.assembler.defines import Define, Defines
-from tools.assembler.errors import Diagnostics, Position, SourceError
+from tools.assembler.errors import Diagnostics, FatalError, Position, SourceError, TooManyErrors
 from tools.assembler.lexer import (
     DIRECTIVE,
     IDENTIFIER,
@@ -39,7 +39,8 @@ from tools.assembler.sources import (
     split_lines,
 )
 
-MAX_LINES: Final = 250_000
+MAX_LINES: Final = 100_000
+MAX_WORDS: Final = 4_000_000  # of all lines together
 MAX_SOURCES: Final = 200
 MAX_INCLUDES: Final = 32
 MAX_CONTEXTS: Final = 1000
@@ -62,10 +63,6 @@ class TraceLine(NamedTuple):
     tokens: list[Token] | None
 
 
-class FatalError(Exception):
-    """Nothing that follows in the source would mean anything."""
-
-
 class Preprocessor:
     """Reads a source; `evaluate` gives the value of an expression at this point."""
 
@@ -84,6 +81,7 @@ class Preprocessor:
         self._macros: dict[str, list[MultiMacro]] = {}
         self._contexts: list[tuple[str, int]] = []
         self._expansions = 0
+        self._words = 0
         self._context_count = 0
         self._definitions = 0
         self.position = Position("", 0)
@@ -122,10 +120,13 @@ class Preprocessor:
             raw = source.lines[source.index]
             source.index += 1
             self.position = source.position(raw.number)
-            if len(self.trace) >= MAX_LINES:
-                raise FatalError(f"the source expands to more than {MAX_LINES} lines")
             try:
+                if len(self.trace) >= MAX_LINES:
+                    raise FatalError(f"the source expands to more than {MAX_LINES} lines")
                 line = self._process(source, raw)
+            except FatalError as error:
+                self._diagnostics.error(self.position, str(error))
+                raise TooManyErrors from None
             except SourceError as error:
                 self._diagnostics.error(self.position, str(error))
                 continue
@@ -146,8 +147,8 @@ class Preprocessor:
             return None
         if raw.has_parameters:
             tokens = self._filled_in(source, tokens)
-        in_file = source.expansion is None and not source.is_repetition
-        self.trace.append(TraceLine(source, raw.number, None if in_file else tokens))
+        self._count(tokens)
+        self.trace.append(TraceLine(source, raw.number, None if source.texts else tokens))
         if not tokens:
             return None
         first = tokens[0]
@@ -156,11 +157,18 @@ class Preprocessor:
             return None
         index = len(self.trace) - 1
         expanded = self.defines.expand(tokens)
+        if expanded is not tokens:
+            self._count(expanded)
         if self._macros:
             label = self._call(expanded)
             if label is not None:
                 return Line(self.position, label, index) if label else None
         return Line(self.position, expanded, index) if expanded else None
+
+    def _count(self, tokens: list[Token]) -> None:
+        self._words += len(tokens)
+        if self._words > MAX_WORDS:
+            raise FatalError(f"the source expands to more than {MAX_WORDS} words")
 
     def _filled_in(self, source: Source, tokens: list[Token]) -> list[Token]:
         """Macro parameters and context-local names replaced."""
@@ -221,7 +229,8 @@ class Preprocessor:
         start = source.index
         for index in range(start, len(source.lines)):
             tokens = source.lines[index].tokens
-            self.trace.append(TraceLine(source, source.lines[index].number, None))
+            shown = None if source.texts else tokens
+            self.trace.append(TraceLine(source, source.lines[index].number, shown))
             if tokens and tokens[0].kind is DIRECTIVE:
                 word = tokens[0].value
                 if word in opening:
@@ -264,6 +273,7 @@ class Preprocessor:
             rest = rest[close + 1 :]
         if word.endswith("xdefine"):
             rest = self.defines.expand(rest)
+            self._count(rest)
         self._set(word, name, rest, parameters)
 
     def _set(
@@ -296,7 +306,7 @@ class Preprocessor:
             raise FatalError(f"more than {MAX_DEFINITIONS} macros")
         lines = [RawLine(line.number, line.tokens, line.has_parameters) for line in body]
         position = Position(source.file, self.position.line)
-        tokens = [self.defines.expand([token])[0] if i else token for i, token in enumerate(tokens)]
+        tokens = [*tokens[:1], *self.defines.expand(tokens[1:])]
         macro = parse_definition(tokens, lines, position, word == "%imacro")
         key = macro.name.lower() if macro.ignore_case else macro.name
         others = self._macros.setdefault(key, [])

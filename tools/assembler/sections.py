@@ -17,6 +17,7 @@ from tools.assembler.errors import SourceError
 from tools.assembler.values import Base, Term
 
 PAGE: Final = 4096
+MAX_IMAGE_BYTES: Final = 64 << 20
 ADDRESS_LIMIT: Final = 1 << 32
 
 
@@ -92,6 +93,8 @@ def place_flat(sections: Sequence[Section], origin: int) -> list[Section]:
         section.offset = position
         section.address = position if section.vstart is None else section.vstart
         position += section.size
+    if position - origin > MAX_IMAGE_BYTES:
+        raise SourceError(f"the image spans more than {MAX_IMAGE_BYTES >> 20} MiB")
     placed = {section.name: section for section in order}
     for section in order:
         _follow_virtually(section, placed)

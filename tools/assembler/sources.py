@@ -85,8 +85,7 @@ def find_file(name: str, folder: Path | None, include_paths: Sequence[Path]) -> 
         written = Path(name.encode("latin-1").decode("utf-8"))
     except UnicodeDecodeError:
         raise SourceError("the file name is not UTF-8") from None
-    folders = [folder] if folder is not None else []
-    for base in [*folders, *include_paths]:
+    for base in [folder or Path(), *include_paths]:
         candidate = base / written
         try:
             if candidate.exists():

@@ -12,7 +12,8 @@ from typing import Final
 
 from tools.assembler.errors import SourceError
 from tools.assembler.expressions import Expression, no_registers
-from tools.assembler.place import MAX_IMAGE_BYTES, Place
+from tools.assembler.place import Place
+from tools.assembler.sections import MAX_IMAGE_BYTES
 from tools.assembler.values import is_unknown
 
 MAX_LOOP: Final = 250_000
@@ -126,8 +127,9 @@ class Data(Statement):
     def _emit(self, items: Sequence[Item], place: Place, output: bytearray) -> None:
         for item in items:
             if item.count is not None:
-                for _ in range(self._count(item.count, place)):
-                    self._emit(item.items, place, output)
+                repeated = bytearray()  # $ is the same for all of them: one is like another
+                self._emit(item.items, place, repeated)
+                output += repeated * self._count(item.count, place)
             elif item.expression is not None:
                 value = no_registers(item.expression.evaluate(place))
                 output += place.field(value, self.width)
@@ -187,6 +189,7 @@ def repeat(statement: Statement, count: int, place: Place) -> None:
         return
     if count > MAX_LOOP:
         raise SourceError(f"{count} times a line that depends on its place: at most {MAX_LOOP}")
+    place.spend(count)
     for _ in range(count):
         statement.run(place)
 

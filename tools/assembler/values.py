@@ -219,6 +219,8 @@ def _compared(operator: str, left: Value, right: Value) -> Value:
     difference = add(left, negate(right))
     if isinstance(difference, int):
         return COMPARISONS[operator](difference)
+    if operator in {"=", "==", "!=", "<>"}:
+        return int(operator in {"!=", "<>"})
     raise SourceError(
         f"'{operator}' cannot compare what is not in one section: {describe(difference)}"
     )
