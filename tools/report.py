@@ -131,10 +131,13 @@ def comparison_tables(record: Record, console: Console) -> None:
     console.print(_verdict(record))
     if record["divergence"] is not None:
         _divergence_table(record["divergence"], console)
-    console.print(_runs_table(runs))
+    tables = [_runs_table(runs)]
     if any(run["exits"] for run in runs):
-        console.print(_counts_table("exits by reason", "exits", runs))
-    console.print(_counts_table("cycles by cause", "cycles_by_cause", runs, total="cycles"))
+        tables.append(_counts_table("exits by reason", "exits", runs))
+    tables.append(_counts_table("cycles by cause", "cycles_by_cause", runs, total="cycles"))
+    for table in tables:
+        console.print()
+        console.print(table)
 
 
 def _verdict(record: Record) -> Text:
@@ -160,6 +163,7 @@ def _divergence_table(divergence: Record, console: Console) -> None:
     table = _table("after it", *names)
     for part in divergence["differences"]:
         table.add_row(part["what"], *(part[name] for name in names))
+    console.print()
     console.print(table)
 
 
@@ -206,7 +210,7 @@ def _share(count: int, run: Mapping[str, Any], total: str | None) -> str:
 
 
 def _table(first: str, *others: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     table.add_column(first, no_wrap=True)
     for header in others:
         table.add_column(header, justify="right", no_wrap=True)
