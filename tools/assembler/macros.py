@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from isa.vocabulary import CONDITION_ALIASES, CONDITIONS
+from tools.assembler.contexts import is_local
 from tools.assembler.defines import join_adjacent, respaced
-from tools.assembler.errors import Position, SourceError
+from tools.assembler.errors import FatalError, Position, SourceError
 from tools.assembler.lexer import (
     IDENTIFIER,
     INVALID,
@@ -27,6 +28,7 @@ from tools.assembler.lexer import (
 )
 
 MAX_PARAMETERS: Final = 4096
+MAX_DEFINITIONS: Final = 10_000
 _COMMA: Final = Token(OPERATOR, ",", ",", False)
 
 _CONDITION_NUMBERS: Final = {name.lower(): index for index, (name, _) in enumerate(CONDITIONS)} | {
@@ -93,11 +95,6 @@ def _unbraced(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
-def count_arguments(tokens: list[Token]) -> int:
-    """How many parameters a call has."""
-    return len(split_at_commas(tokens, parentheses=False)) if tokens else 0
-
-
 @dataclass(slots=True)
 class Expansion:
     """One call of a macro: its parameters and its number, which makes %%labels unique."""
@@ -119,7 +116,7 @@ class Expansion:
         output: list[Token] = []
         filled_before = False
         for token in tokens:
-            filled = token.kind is PARAMETER and not token.text.startswith("%$")
+            filled = token.kind is PARAMETER and not is_local(token)
             parts = respaced(self._meaning(token), token.spaced) if filled else [token]
             if parts and (filled or filled_before) and output and not parts[0].spaced:
                 if _sticks(output[-1]) and _sticks(parts[0]):
@@ -182,6 +179,63 @@ class Expansion:
 
 def _sticks(token: Token) -> bool:
     return token.kind in {IDENTIFIER, NUMBER, INVALID}
+
+
+class Macros:
+    """The multi-line macros in force."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, list[MultiMacro]] = {}
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._by_name)
+
+    def add(self, macro: MultiMacro) -> None:
+        """Add a definition; it replaces the one with as many parameters."""
+        self._count += 1
+        if self._count > MAX_DEFINITIONS:
+            raise FatalError(f"more than {MAX_DEFINITIONS} macros")
+        key = macro.name.lower() if macro.ignore_case else macro.name
+        others = self._by_name.setdefault(key, [])
+        others[:] = [o for o in others if (o.least, o.most) != (macro.least, macro.most)]
+        others.append(macro)
+
+    def remove(self, name: str) -> None:
+        """Forget all definitions of a name."""
+        for key in (name, name.lower()):
+            self._by_name.pop(key, None)
+
+    def named(self, name: str) -> list[MultiMacro]:
+        """The definitions that a name may mean."""
+        found = self._by_name.get(name, [])
+        folded = self._by_name.get(name.lower(), [])
+        return found or [macro for macro in folded if macro.ignore_case]
+
+    def locate(self, tokens: list[Token]) -> int | None:
+        """Index of the macro's name in a line: first, or behind a label."""
+        if tokens[0].kind is not IDENTIFIER:
+            return None
+        colon = len(tokens) > 1 and is_operator(tokens[1], ":")
+        if not colon and self.named(tokens[0].text):
+            return 0
+        start = 2 if colon else 1
+        if len(tokens) > start and tokens[start].kind is IDENTIFIER:
+            if self.named(tokens[start].text):
+                return start
+        return None
+
+    def choose(self, name: str, arguments: list[Token]) -> MultiMacro | None:
+        """The definition a call means; None if the name means an instruction here."""
+        candidates = self.named(name)
+        count = len(split_at_commas(arguments, parentheses=False)) if arguments else 0
+        for macro in reversed(candidates):
+            if macro.accepts(count) and not macro.expansions:
+                return macro
+        if any(candidate.expansions for candidate in candidates):
+            return None
+        takes = " or ".join(dict.fromkeys(candidate.takes() for candidate in candidates))
+        raise SourceError(f"macro '{name}' takes {takes} parameters, not {count}")
 
 
 def parse_definition(

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tools.assembler import strings
+from tools.assembler.contexts import Contexts
 from tools.assembler.defines import Define, Defines
 from tools.assembler.errors import Diagnostics, FatalError, Position, SourceError, TooManyErrors
 from tools.assembler.lexer import (
     DIRECTIVE,
     IDENTIFIER,
     NUMBER,
-    PARAMETER,
     STRING,
     Token,
     is_operator,
@@ -29,7 +29,7 @@ from tools.assembler.lexer import (
     string_token,
     tokenize,
 )
-from tools.assembler.macros import Expansion, MultiMacro, RawLine, count_arguments, parse_definition
+from tools.assembler.macros import Expansion, Macros, RawLine, parse_definition
 from tools.assembler.sources import (
     MAX_SOURCE_BYTES,
     Source,
@@ -43,8 +43,6 @@ MAX_LINES: Final = 100_000
 MAX_WORDS: Final = 4_000_000  # of all lines together
 MAX_SOURCES: Final = 200
 MAX_INCLUDES: Final = 32
-MAX_CONTEXTS: Final = 1000
-MAX_DEFINITIONS: Final = 10_000
 
 
 class Line(NamedTuple):
@@ -73,17 +71,15 @@ class Preprocessor:
         include_paths: Sequence[Path],
     ) -> None:
         self.defines = Defines()
+        self.macros = Macros()
+        self.contexts = Contexts()
         self.trace: list[TraceLine] = []
         self._evaluate = evaluate
         self._diagnostics = diagnostics
         self._include_paths = include_paths
         self._sources: list[Source] = []
-        self._macros: dict[str, list[MultiMacro]] = {}
-        self._contexts: list[tuple[str, int]] = []
         self._expansions = 0
         self._words = 0
-        self._context_count = 0
-        self._definitions = 0
         self.position = Position("", 0)
         self.defines.compute("__LINE__", self._line_number)
         self.defines.compute("__?LINE?__", self._line_number)
@@ -159,7 +155,7 @@ class Preprocessor:
         expanded = self.defines.expand(tokens)
         if expanded is not tokens:
             self._count(expanded)
-        if self._macros:
+        if self.macros:
             label = self._call(expanded)
             if label is not None:
                 return Line(self.position, label, index) if label else None
@@ -177,23 +173,8 @@ class Preprocessor:
         return self.resolve(tokens)
 
     def resolve(self, tokens: list[Token]) -> list[Token]:
-        """Context-local names made full: `%$loop` in the third context is `..@c3.loop`."""
-        if not any(token.kind is PARAMETER for token in tokens):
-            return tokens
-        resolved: list[Token] = []
-        for token in tokens:
-            name = token.text[1:].strip("{}") if token.kind is PARAMETER else ""
-            if name.startswith("$"):
-                bare = name.lstrip("$")
-                level = len(name) - len(bare)
-                if level > len(self._contexts):
-                    raise SourceError(f"'{token.text}' is outside of any %push context")
-                number = self._contexts[-level][1]
-                full = f"..@c{number}.{bare}"
-                resolved.append(Token(IDENTIFIER, full, full.lower(), token.spaced))
-            else:
-                resolved.append(token)
-        return resolved
+        """The tokens with context-local names made full."""
+        return self.contexts.resolve(tokens)
 
     # -- sources ---------------------------------------------------------------------------------
 
@@ -301,22 +282,13 @@ class Preprocessor:
 
     def _macro(self, source: Source, word: str, tokens: list[Token]) -> None:
         body = self._body(source, ("%macro", "%imacro"), "%endmacro")
-        self._definitions += 1
-        if self._definitions > MAX_DEFINITIONS:
-            raise FatalError(f"more than {MAX_DEFINITIONS} macros")
-        lines = [RawLine(line.number, line.tokens, line.has_parameters) for line in body]
         position = Position(source.file, self.position.line)
         tokens = [*tokens[:1], *self.defines.expand(tokens[1:])]
-        macro = parse_definition(tokens, lines, position, word == "%imacro")
-        key = macro.name.lower() if macro.ignore_case else macro.name
-        others = self._macros.setdefault(key, [])
-        others[:] = [o for o in others if (o.least, o.most) != (macro.least, macro.most)]
-        others.append(macro)
+        self.macros.add(parse_definition(tokens, body, position, word == "%imacro"))
 
     def _unmacro(self, source: Source, word: str, tokens: list[Token]) -> None:
         name, _ = self._name(word, tokens)
-        for key in (name, name.lower()):
-            self._macros.pop(key, None)
+        self.macros.remove(name)
 
     def _rep(self, source: Source, word: str, tokens: list[Token]) -> None:
         body = self._body(source, ("%rep",), "%endrep")
@@ -380,23 +352,13 @@ class Preprocessor:
         else:
             raise FatalError(text)
 
-    def _push_context(self, source: Source, word: str, tokens: list[Token]) -> None:
-        if len(self._contexts) >= MAX_CONTEXTS:
-            raise FatalError(f"%push is nested more than {MAX_CONTEXTS} deep")
-        self._context_count += 1
-        self._contexts.append((tokens[0].text if tokens else "", self._context_count))
-
-    def _pop_context(self, source: Source, word: str, tokens: list[Token]) -> None:
-        if not self._contexts:
-            raise SourceError(f"{word} without %push")
-        name, number = self._contexts[-1]
-        if word == "%repl":
-            self._contexts[-1] = (tokens[0].text if tokens else "", number)
-            return
-        if tokens and tokens[0].text != name:
-            raise SourceError(f"%pop {tokens[0].text}: the innermost context is '{name}'")
-        self._contexts.pop()
-        self.defines.forget_local(f"..@c{number}.")
+    def _context(self, source: Source, word: str, tokens: list[Token]) -> None:
+        if word == "%push":
+            self.contexts.push(tokens)
+        elif word == "%repl":
+            self.contexts.rename(tokens)
+        else:
+            self.defines.forget_local(self.contexts.pop(tokens))
 
     def _comment(self, source: Source, word: str, tokens: list[Token]) -> None:
         self._body(source, ("%comment",), "%endcomment")
@@ -408,28 +370,19 @@ class Preprocessor:
 
     def _call(self, tokens: list[Token]) -> list[Token] | None:
         """Start a macro's expansion if the line calls one; the label before it, or None."""
-        start = self._macro_at(tokens)
+        start = self.macros.locate(tokens)
         if start is None:
             return None
-        name = tokens[start]
+        name = tokens[start].text
         arguments = tokens[start + 1 :]
-        candidates = self._candidates(name)
-        count = count_arguments(arguments)
-        macro = next(
-            (m for m in reversed(candidates) if m.accepts(count) and not m.expansions), None
-        )
+        macro = self.macros.choose(name, arguments)
         if macro is None:
-            if all(candidate.expansions for candidate in candidates):
-                return None
-            if any(candidate.expansions for candidate in candidates):
-                return None
-            takes = " or ".join(dict.fromkeys(candidate.takes() for candidate in candidates))
-            raise SourceError(f"macro '{name.text}' takes {takes} parameters, not {count}")
+            return None
         refuse_invalid(arguments)
-        self._expansions += 1
         label = tokens[:start]
+        self._expansions += 1
         expansion = Expansion(
-            macro, macro.arguments(arguments), self._expansions, self.position, name.text, label[:1]
+            macro, macro.arguments(arguments), self._expansions, self.position, name, label[:1]
         )
         macro.expansions += 1
         source = self._sources[-1]
@@ -444,24 +397,6 @@ class Preprocessor:
         )
         return [] if macro.takes_label else label
 
-    def _macro_at(self, tokens: list[Token]) -> int | None:
-        """Index of the macro's name in the line: first, or behind a label."""
-        if tokens[0].kind is not IDENTIFIER:
-            return None
-        colon = len(tokens) > 1 and is_operator(tokens[1], ":")
-        if not colon and self._candidates(tokens[0]):
-            return 0
-        start = 2 if colon else 1
-        if len(tokens) > start and tokens[start].kind is IDENTIFIER:
-            if self._candidates(tokens[start]):
-                return start
-        return None
-
-    def _candidates(self, name: Token) -> list[MultiMacro]:
-        found = self._macros.get(name.text, [])
-        folded = self._macros.get(str(name.value), [])
-        return found or [macro for macro in folded if macro.ignore_case]
-
     # -- what conditionals ask -------------------------------------------------------------------
 
     def evaluate(self, tokens: list[Token]) -> int:
@@ -471,14 +406,14 @@ class Preprocessor:
 
     def has_macro(self, name: str, tokens: list[Token]) -> bool:
         """Whether a macro of that name is defined, with so many parameters if a number follows."""
-        found = self._candidates(Token(IDENTIFIER, name, name.lower(), False))
+        found = self.macros.named(name)
         if tokens and tokens[0].kind is NUMBER:
             return any(macro.accepts(int(tokens[0].value)) for macro in found)
         return bool(found)
 
     def context_name(self) -> str:
         """The name of the innermost context."""
-        return self._contexts[-1][0] if self._contexts else ""
+        return self.contexts.name
 
 
 _Handler = Callable[[Preprocessor, Source, str, list[Token]], None]
@@ -507,9 +442,9 @@ _HANDLERS: Final[dict[str, _Handler]] = {
     "%error": Preprocessor._message,
     "%warning": Preprocessor._message,
     "%fatal": Preprocessor._message,
-    "%push": Preprocessor._push_context,
-    "%pop": Preprocessor._pop_context,
-    "%repl": Preprocessor._pop_context,
+    "%push": Preprocessor._context,
+    "%pop": Preprocessor._context,
+    "%repl": Preprocessor._context,
     "%comment": Preprocessor._comment,
     "%line": Preprocessor._ignore,
     "%pragma": Preprocessor._ignore,
