@@ -128,7 +128,7 @@ def show_ending(image: BootImage, name: str, machine: Running, ending: Ending) -
 def comparison_tables(record: Record, console: Console) -> None:
     """The report of `compare`: verdict, runs, exits by reason, cycles by cause."""
     runs = record["techniques"]
-    console.print(_verdict(record))
+    console.print(_verdict(record), soft_wrap=True)
     if record["divergence"] is not None:
         _divergence_table(record["divergence"], console)
     tables = [_runs_table(runs)]
@@ -148,8 +148,8 @@ def _verdict(record: Record) -> Text:
             f": {record['guest']} under {names}: console, exit code and result memory agree", "none"
         )
     text = Text("NOT EQUAL", "bold red")
-    text.append(f": {record['guest']}: {'; '.join(record['differences'])}", "none")
-    return text
+    lines = "".join(f"\n  {line}" for line in record["differences"])
+    return text.append(f": {record['guest']}{lines}", "none")
 
 
 def _divergence_table(divergence: Record, console: Console) -> None:

@@ -106,7 +106,7 @@ def test_the_tables_show_verdict_overhead_exits_and_causes():
 
 def test_a_difference_is_the_first_thing_said():
     text = tables_of(comparison(equivalent=False, differences=["the console differs at byte 3"]))
-    assert text.startswith("NOT EQUAL: toy: the console differs at byte 3")
+    assert text.startswith("NOT EQUAL: toy\n  the console differs at byte 3\n")
 
 
 def test_the_first_divergence_is_shown_with_both_states():
