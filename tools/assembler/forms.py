@@ -77,13 +77,9 @@ class Choice(NamedTuple):
 def mnemonics() -> Mapping[str, tuple[Form, ...]]:
     """The forms by mnemonic in lower case, with the names that only assemblers know."""
     table = {name.lower(): forms for name, forms in forms_by_mnemonic().items()}
-    for stem in ("ret", "retn", "retf"):
-        for suffix, bits in (("w", 16), ("d", 32)):
-            forms = table[stem]
-            sized = tuple(form for form in forms if form.encoding.operand_size == bits)
-            if stem != "retf" and suffix == "w":  # NASM forgets the prefix of `retw 4`
-                sized = tuple(form for form in sized if not form.kinds)
-            table[stem + suffix] = sized
+    # NASM forgets the prefix of `retw 4`. Better no such word than one with two meanings.
+    table["retw"] = tuple(form for form in table["retw"] if not form.kinds)
+    table["retnw"], table["retnd"] = table["retw"], table["retd"]
     return table
 
 

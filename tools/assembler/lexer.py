@@ -46,7 +46,7 @@ _PATTERN = re.compile(
     r"""
     (?P<blank>[ \t\r\f\v]+)
   | (?P<comment>;.*)
-  | (?P<identifier>[A-Za-z_.?@\x80-\xff][\w$\#@~.?\x80-\xff]*)
+  | (?P<identifier>[A-Za-z_.@\x80-\xff][\w$\#@~.?\x80-\xff]*|\?[\w$\#@~.?\x80-\xff]+)
   | (?P<number>[0-9][0-9A-Za-z_.]*|\$[0-9][0-9A-Za-z_]*)
   | (?P<escaped>\$[A-Za-z_.?@\x80-\xff][\w$\#@~.?\x80-\xff]*)
   | (?P<string>'[^']*'|"[^"]*"|`(?:[^`\\]|\\.)*`)
