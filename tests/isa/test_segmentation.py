@@ -187,6 +187,14 @@ def test_a_table_outside_memory_reads_as_all_ones() -> None:
     assert segmentation.read_table(*machine.arrays, RAM_BYTES - 2, 4) == 0xFFFF1122
 
 
+def test_a_descriptor_may_cross_a_page() -> None:
+    machine = ProtectedMachine()
+    machine.poke(0x6FFC, 0)
+    machine.poke(0x7000, 0x11223344)
+    assert segmentation.read_pair(*machine.arrays, 0x6FFC) == (0, 0x11223344)
+    assert segmentation.read_table(*machine.arrays, 0x6FFE, 4) == 0x33440000
+
+
 def test_loads_in_real_mode_keep_limit_and_attributes() -> None:
     machine = ProtectedMachine()
     machine.enter_real_mode()
@@ -251,6 +259,17 @@ def test_limits_hold_for_every_byte(
         else:
             assert address(machine, ES, first, size, 0) == -1
             assert machine.trouble == (vectors.GP, 0)
+
+
+@pytest.mark.parametrize(("big", "top"), [(0, 0xFFFF), (1, M32)])
+def test_an_expand_down_segment_ends_where_its_offsets_do(big: int, top: int) -> None:
+    machine = ProtectedMachine()
+    machine.describe(FREE, descriptor(0, 0xFFF, DATA_RW_DOWN, big=big, pages=0))
+    machine.fill(ES, FREE)
+    assert address(machine, ES, top, 1, 1) == top
+    assert address(machine, ES, top, 2, 1) == -1
+    assert address(machine, ES, 0x1000, 4, 1) == 0x1000
+    assert address(machine, ES, 0xFFF, 4, 1) == -1
 
 
 @pytest.mark.parametrize("kind", range(16, 32))

@@ -6,8 +6,16 @@ from hypothesis import strategies as st
 
 from isa import segmentation, stack, state, vectors
 from isa import workspace as w
+from isa.exits import Exit
 from isa.registers import ATTR_DB, ESP, SS
-from tests.isa.protected_machine import DATA_RW, DATA_RW_DOWN, FREE, ProtectedMachine, descriptor
+from tests.isa.protected_machine import (
+    DATA_RW,
+    DATA_RW_DOWN,
+    FREE,
+    RAM_BYTES,
+    ProtectedMachine,
+    descriptor,
+)
 
 M32 = 0xFFFFFFFF
 
@@ -186,3 +194,37 @@ def test_the_pointer_width_follows_the_stack_segment() -> None:
     assert stack.stack_pointer(machine.cpu) == 0x5678
     stack.set_stack_pointer(machine.cpu, 0x1FFFF)
     assert machine.esp == 0x1234FFFF
+
+
+def test_a_frame_at_the_end_of_memory_asks_the_devices_beyond_it() -> None:
+    machine = ProtectedMachine()
+    machine.cpu[state.GPR + ESP] = RAM_BYTES - 4
+    assert stack.read_frame(*machine.arrays, 3, 4) == -1
+    assert machine.exit is not None
+    assert machine.exit[:3] == (Exit.MEMORY_READ, RAM_BYTES, 4)
+    place = (0, M32, RAM_BYTES + 8, 3, 4, 0)
+    machine.core[w.FRAME : w.FRAME + 3] = 0xA, 0xB, 0xC
+    assert stack.probe_frame(*machine.arrays, *place) == 0
+    stack.write_frame(*machine.arrays, *place)
+    assert machine.peek(RAM_BYTES - 4) == 0xC
+    assert machine.core[w.POSTED_COUNT] == 2
+    posted = machine.core[w.POSTED : w.POSTED + 6].tolist()
+    assert posted == [RAM_BYTES + 4, 4, 0xA, RAM_BYTES, 4, 0xB]
+
+
+@pytest.mark.parametrize("missing", [0x17000, 0x18000])
+def test_both_pages_of_a_frame_are_probed(missing: int) -> None:
+    machine = ProtectedMachine()
+    machine.enable_paging()
+    machine.map_page(missing, 1)
+    assert stack.probe_frame(*machine.arrays, 0, M32, 0x18010, 9, 4, 0) == -1
+    assert machine.cpu[state.CR2] >> 12 == missing >> 12
+
+
+def test_a_wrapping_frame_is_probed_word_by_word() -> None:
+    machine = ProtectedMachine()
+    machine.enable_paging()
+    machine.map_page(0xF000, 1)
+    assert stack.probe_frame(*machine.arrays, 0, 0xFFFF, 4, 1, 4, 0) == 0
+    assert stack.probe_frame(*machine.arrays, 0, 0xFFFF, 4, 2, 4, 0) == -1
+    assert machine.cpu[state.CR2] == 0xFFFC
