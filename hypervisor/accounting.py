@@ -39,12 +39,20 @@ class Accounts:
                 f"cost profile {costs.name}: [monitor] has no {', '.join(sorted(missing))}"
             )
         self._costs = costs.monitor
+        self._pending = dict.fromkeys(CAUSE_OF_HANDLER, 0)
         self.handled: Counter[str] = Counter()
 
-    def charge(self, handler: str, times: int = 1) -> None:
-        """Book the work of a handler."""
-        self.handled[handler] += times
-        self.ledger.charge(CAUSE_OF_HANDLER[handler], self._costs[handler] * times)
+    def charge(self, handler: str) -> None:
+        """Note the work of a handler."""
+        self._pending[handler] += 1
+
+    def settle(self) -> None:
+        """Book all noted work. Nobody sees the clock in between."""
+        for handler, times in self._pending.items():
+            if times:
+                self._pending[handler] = 0
+                self.handled[handler] += times
+                self.ledger.charge(CAUSE_OF_HANDLER[handler], self._costs[handler] * times)
 
 
 class Livelock:

@@ -23,11 +23,23 @@ class LinearMemory:
     def __init__(self, vcpu: VirtualCpu, memory: GuestMemory) -> None:
         self._vcpu = vcpu
         self.memory = memory
+        self._translations: dict[int, int] = {}
+
+    def forget_translations(self) -> None:
+        """The guest has run, or its paging has changed: translations must be made anew.
+
+        Within one exit they are kept, as a processor keeps them in its TLB.
+        """
+        self._translations.clear()
 
     def translate(self, gva: int, *, write: bool, user: bool) -> Gpa:
         """Guest-physical address of one access; raises #PF."""
-        paging = self._vcpu.paging
-        return walk(self.memory, paging, Gva(gva & M32), write=write, user=user).gpa
+        key = gva & PAGE_MASK | write << 1 | user
+        page = self._translations.get(key)
+        if page is None:
+            found = walk(self.memory, self._vcpu.paging, Gva(gva & M32), write=write, user=user)
+            page = self._translations[key] = found.gpa & PAGE_MASK
+        return Gpa(page | gva & 0xFFF)
 
     def read(self, gva: int, size: int, *, user: bool) -> int:
         """1, 2 or 4 bytes, little-endian."""

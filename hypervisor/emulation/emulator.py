@@ -21,15 +21,14 @@ from hypervisor.linear_memory import LinearMemory
 from hypervisor.vcpu import VirtualCpu
 from isa.disassembly import OVERLONG, TRUNCATED, DecodeError, decode
 from isa.encoder import MAX_LENGTH
-from isa.instruction import Instruction
+from isa.instruction import Instruction, Memory
 
 
 class Host(Protocol):
     """What a monitor lends to the emulator, and wants to be told."""
 
-    @property
-    def completed(self) -> int:
-        """Guest instructions completed before this one."""
+    completed: int
+    """Guest instructions completed before this one."""
 
     def read_port(self, port: int, size: int) -> int:
         """IN, from the VM's own devices."""
@@ -67,9 +66,10 @@ class Emulator:
         """
         vcpu = self.vcpu
         end = vcpu.eip + instruction.length
-        self.next_eip = end & (M32 if vcpu.code_bits == 32 else 0xFFFF)
+        self.next_eip = end & (M32 if instruction.bits == 32 else 0xFFFF)
         self.is_complete = True
-        check_privilege(vcpu, self.memory, instruction)
+        if instruction.form.privilege:
+            check_privilege(vcpu, self.memory, instruction)
         routines()[instruction.form.operation](self, instruction)
         if self.is_complete:
             vcpu.eip = self.next_eip
@@ -96,6 +96,20 @@ def routines() -> dict[str, Routine]:
 def can_emulate(instruction: Instruction) -> bool:
     """Whether there is a routine for an instruction."""
     return instruction.form.operation in routines()
+
+
+# Operations that use ES, DS, FS or GS without a memory operand that says so.
+_SEGMENT_OPERATIONS: Final = frozenset(
+    {"MOV_TO_SREG", "MOV_FROM_SREG", "POP_SREG", "PUSH_SREG", "LOAD_FAR", "IRET", "RET_FAR"}
+    | {"INS", "OUTS", "MOVS", "STOS", "LODS"}
+)
+
+
+def touches_data_segments(instruction: Instruction) -> bool:
+    """Whether ES, DS, FS or GS matter to an instruction."""
+    if instruction.form.operation in _SEGMENT_OPERATIONS:
+        return True
+    return any(isinstance(operand, Memory) for operand in instruction.operands)
 
 
 _CACHE_LIMIT: Final = 4096

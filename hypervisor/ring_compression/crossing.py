@@ -57,14 +57,15 @@ class Crossing:
         self._descriptors = descriptors
         self._cs = -1  # selectors the guest was entered with
         self._ss = -1
+        self._entered: tuple[Segment, Segment, int] | None = None  # what they were chosen for
         self._is_stepping = False
 
     # --- leaving the guest ---------------------------------------------------------------------
 
     def leave(self, frame: Frame) -> None:
         """Take over what the guest has done to its registers, data segments excepted."""
-        vcpu, processor = self._vcpu, self._world.processor
-        vcpu.gpr = processor.gpr.tolist()
+        vcpu = self._vcpu
+        vcpu.gpr = self._world.general_registers
         vcpu.gpr[ESP] = frame.esp
         vcpu.eip = frame.eip
         if frame.cs != self._cs:
@@ -137,19 +138,30 @@ class Crossing:
 
     def enter(self, *, stepping: bool) -> None:
         """Prepare the way back into the guest; for one instruction only if `stepping`."""
-        vcpu, processor = self._vcpu, self._world.processor
-        self._cs = self._selector(CS, layout.HIDDEN_CODE_SELECTOR)
-        self._ss = self._selector(SS, layout.HIDDEN_STACK_SELECTOR)
+        vcpu = self._vcpu
+        self._choose_selectors()
         self._is_stepping = stepping
         self._descriptors.set_user_mode(vcpu.cpl == 3)
         eflags = vcpu.eflags & ~(_VIRTUAL | EFLAGS_VM | EFLAGS_RF) | EFLAGS_IF
         if stepping:
             eflags |= EFLAGS_TF
-        monitor_stack = processor.gpr[ESP]
-        processor.gpr[:] = vcpu.gpr
-        processor.gpr[ESP] = monitor_stack
         frame = Frame(0, vcpu.eip, self._cs, eflags, vcpu.gpr[ESP], self._ss)
-        self._world.resume(frame)
+        self._world.resume(vcpu.gpr, frame)
+
+    def _choose_selectors(self) -> None:
+        """Selectors for CS and SS; the last choice holds while nothing it depends on changes."""
+        segments = self._vcpu.segments
+        known = self._entered
+        if (
+            known is not None
+            and known[0] is segments[CS]
+            and known[1] is segments[SS]
+            and known[2] == self._descriptors.drops
+        ):
+            return
+        self._cs = self._selector(CS, layout.HIDDEN_CODE_SELECTOR)
+        self._ss = self._selector(SS, layout.HIDDEN_STACK_SELECTOR)
+        self._entered = segments[CS], segments[SS], self._descriptors.drops
 
     def _selector(self, register: int, hidden: int) -> int:
         """The selector by which IRET loads CS or SS with what the guest believes is there."""

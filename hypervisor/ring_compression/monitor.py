@@ -22,7 +22,12 @@ from typing import Final
 
 from hypervisor.accounting import Accounts, Livelock
 from hypervisor.addresses import M32, Gva
-from hypervisor.emulation.emulator import Decoder, Emulator, can_emulate
+from hypervisor.emulation.emulator import (
+    Decoder,
+    Emulator,
+    can_emulate,
+    touches_data_segments,
+)
 from hypervisor.emulation.operands import offset_of
 from hypervisor.exit_names import exit_name
 from hypervisor.faults import GuestFault
@@ -63,8 +68,11 @@ class RingMonitor:
         self.platform = platform
         self.vcpu = VirtualCpu()
         self.accounts = Accounts(machine.processor)
-        self.emulated = 0
+        self.completed = 0
+        """Guest instructions completed: by the machine outside ring 0, and by emulation."""
+        self._emulated = 0
         self.idle = 0
+        self.has_written_port = False
         self._iterations = 0
         self._livelock = Livelock(FAULTS_WITHOUT_PROGRESS)
         self._mappings_changed = False
@@ -107,19 +115,17 @@ class RingMonitor:
 
     # --- the emulator's host -------------------------------------------------------------------
 
-    @property
-    def completed(self) -> int:
-        """Guest instructions completed: by the machine outside ring 0, and by emulation."""
-        return self.machine.outer_retired + self.emulated
-
     def read_port(self, port: int, size: int) -> int:
         """IN, from the VM's own devices."""
         self.accounts.charge("device")
+        self.set_device_time()
         return self.platform.bus.read_port(port, size)
 
     def write_port(self, port: int, size: int, value: int) -> None:
         """OUT, to the VM's own devices."""
         self.accounts.charge("device")
+        self.set_device_time()
+        self.has_written_port = True
         self.platform.bus.write_port(port, size, value)
 
     def must_yield(self) -> bool:
@@ -133,12 +139,14 @@ class RingMonitor:
         """The guest wrote CR0, CR3 or CR4."""
         if not self.vcpu.cr0 & CR0_PE:
             raise VmStopped(StopReason.ERROR, "the guest left protected mode")
+        self.linear.forget_translations()
         self.world.set_root(self.paging.activate(self.vcpu.paging))
         self.world.set_guest_cr0_bits(self.vcpu.cr0 & _SHARED_CR0)
         self._mappings_changed = True
 
     def page_invalidated(self, gva: int) -> None:
         """INVLPG."""
+        self.linear.forget_translations()
         self.paging.invalidate(Gva(gva))
         self._mappings_changed = True
 
@@ -158,11 +166,13 @@ class RingMonitor:
             self._mappings_changed = False
             self.descriptors.verify()
         self.crossing.enter(stepping=self.page_faults.is_window_open)
-        machine = self.machine
-        machine.arm_counter(until - self.emulated, layout.COUNTER_VECTOR)
-        while (vector := self.world.run()) is None:
+        world = self.world
+        self.machine.arm_counter(until - self._emulated, layout.COUNTER_VECTOR)
+        while (vector := world.run()) is None:
             pass
-        frame = self.world.frame()
+        self.completed = world.outer_retired + self._emulated
+        self.linear.forget_translations()
+        frame = world.frame()
         self.crossing.leave(frame)
         self.accounts.charge("dispatch")
         self._livelock.note(self.completed)
@@ -190,9 +200,8 @@ class RingMonitor:
             raise GuestFault(vector, error if has_error else None)
 
     def _page_fault(self, error: int) -> None:
-        gva = Gva(self.machine.processor.cr2)
         try:
-            answer = self.page_faults.handle(gva, error)
+            answer = self.page_faults.handle(self.world.page_fault_address, error)
         except GuestFault:
             self._close_window()
             raise
@@ -267,16 +276,19 @@ class RingMonitor:
         """Carry an instruction out on the virtual processor."""
         vcpu = self.vcpu
         self.accounts.charge("emulate")
-        self.crossing.read_data_segments()
-        before = list(vcpu.segments)
         stepped = vcpu.eflags & EFLAGS_TF
         self._iterations = 0
-        self.set_device_time()
-        is_complete = self.emulator.execute(instruction)
+        if touches_data_segments(instruction):
+            self.crossing.read_data_segments()
+            before = list(vcpu.segments)
+            is_complete = self.emulator.execute(instruction)
+            self.crossing.load_data_segments(before)
+        else:
+            is_complete = self.emulator.execute(instruction)
         self.accounts.exits[exit_name(instruction)] += 1
-        self.crossing.load_data_segments(before)
         if is_complete:
-            self.emulated += 1
+            self._emulated += 1
+            self.completed += 1
             if stepped and instruction.form.operation not in _EVENTS:
                 self._trap_single_step()
 

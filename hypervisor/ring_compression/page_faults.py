@@ -108,8 +108,8 @@ class PageFaults:
             return Answer.EMULATE
         if instruction.prefixes.repeat and operation in _FILLING:
             self._paging.forget_tables(gfn)
-            if not self._paging.is_traced(gfn):
-                self._paging.fill(self._vcpu.paging, gva, found, write=True, user=user)
+            self._paging.fill(self._vcpu.paging, gva, found, write=True, user=user)
+            if not self._paging.is_traced(gfn):  # it is again if the page maps itself
                 return Answer.RESUME
         return self._open(gva, found, gfn, user=user)
 

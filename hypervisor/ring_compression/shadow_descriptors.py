@@ -120,6 +120,7 @@ class ShadowDescriptors:
         self._in_frame: defaultdict[int, set[int]] = defaultdict(set)
         self._user_code: set[int] = set()
         self._is_user_mode = False
+        self.drops = 0  # how often a shadow was forgotten
         self._meanings: dict[tuple[int, int, int], Segment] = {}
         memory.on_write(self.written)
 
@@ -242,6 +243,7 @@ class ShadowDescriptors:
         if shadow is None:
             return
         del self._shadows[key]
+        self.drops += 1
         self._user_code.discard(key)
         for gfn in {place >> PAGE_SHIFT for place in shadow.places}:
             self._in_frame[gfn].discard(key)

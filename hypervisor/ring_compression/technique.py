@@ -92,36 +92,39 @@ class RingCompression(Technique):
         next_pause = monitor.completed + SLICE_INSTRUCTIONS
         while True:
             now = monitor.completed
-            self._let_time_pass(now)
+            deadline = self._run_events(now)
+            if monitor.has_written_port:
+                self._check_ending()
             if until is not None and now >= until:
                 raise VmStopped(StopReason.BUDGET, f"{now:,} guest instructions completed")
             if now >= next_pause or self._stop_requested:
                 self._between_slices()
                 next_pause = now + SLICE_INSTRUCTIONS
-            if monitor.inject_interrupt():
-                continue
+            limit = next_pause if until is None or until > next_pause else until
+            if deadline is not None:
+                limit = min(limit, deadline - monitor.idle)
+            if self.platform.interrupt_pending() and monitor.vcpu.interrupts_enabled:
+                if monitor.inject_interrupt():
+                    continue
+                limit = now + 1  # held off by the shadow of STI or MOV SS
             if monitor.vcpu.halted:
                 self._wait()
-                continue
-            monitor.run_to_exit(
-                self._limit(now, next_pause if until is None else min(until, next_pause))
-            )
+            else:
+                monitor.run_to_exit(limit)
 
-    def _limit(self, now: int, most: int) -> int:
-        """The instruction count at which control must be back."""
-        limit = most
-        deadline = self.platform.clock.next_deadline()
-        if deadline is not None:
-            limit = min(limit, deadline - self.monitor.idle)
-        if self.platform.interrupt_pending() and self.monitor.vcpu.interrupts_enabled:
-            limit = min(limit, now + 1)  # held off by the shadow of STI or MOV SS
-        return limit
-
-    def _let_time_pass(self, instructions: int) -> None:
-        """Bring the devices' clock up to an instruction count, and end the run if they ask to."""
-        clock = self.platform.clock
-        clock.advance_to(instructions + self.monitor.idle)
+    def _run_events(self, instructions: int) -> int | None:
+        """Fire the devices' events that are due; the time of the next one."""
+        clock, now = self.platform.clock, instructions + self.monitor.idle
+        deadline = clock.next_deadline()
+        if deadline is None or deadline > now:
+            return deadline
+        clock.advance_to(now)
         clock.run_due()
+        return clock.next_deadline()
+
+    def _check_ending(self) -> None:
+        """End the run if a device was told to."""
+        self.monitor.has_written_port = False
         if self.platform.exit_code is not None:
             raise VmStopped(StopReason.EXIT, "the guest wrote to the exit port")
         if self.platform.reset_requested:
@@ -129,11 +132,13 @@ class RingCompression(Technique):
 
     def _wait(self) -> None:
         """HLT: let idle time pass until an interrupt comes."""
-        if not self.monitor.vcpu.interrupts_enabled:
+        monitor = self.monitor
+        if not monitor.vcpu.interrupts_enabled:
             raise VmStopped(StopReason.HALT, "HLT with interrupts disabled")
+        monitor.set_device_time()
         skipped = skip_to_interrupt(self.platform, lambda: self._stop_requested)
-        self.monitor.idle += skipped
-        self.monitor.vcpu.tsc_offset += skipped
+        monitor.idle += skipped
+        monitor.vcpu.tsc_offset += skipped
 
     # --- what is known -------------------------------------------------------------------------
 
@@ -160,11 +165,13 @@ class RingCompression(Technique):
     @property
     def cycles(self) -> int:
         """The modelled clock."""
+        self.monitor.accounts.settle()
         return int(self.monitor.machine.processor.cycles)
 
     @property
     def ledger(self) -> Mapping[str, int]:
         """The modelled clock by cause."""
+        self.monitor.accounts.settle()
         return self.monitor.accounts.ledger.by_cause()
 
     @property

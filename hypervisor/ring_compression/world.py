@@ -16,6 +16,7 @@ Transfers to Interrupt or Exception-Handling Routines".
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from hypervisor.addresses import ENTRIES, PAGE_SHIFT, Gva, Hpa
 from hypervisor.descriptors import FLAT_CODE, FLAT_DATA, TYPE_LDT, TYPE_TSS32, Segment, pack
 from hypervisor.frame_pool import FramePool, Words
 from hypervisor.ring_compression import layout
+from isa import state
 from isa.exits import Exit
 from isa.machine import Machine
 from isa.registers import (
@@ -49,6 +51,7 @@ _BACK: Final = b"\x83\xc4\x04\xcf"  # add esp, 4; iretd
 
 _FRAME: Final = struct.Struct("<6I")
 _FRAME_AT: Final = layout.STACK_TOP_HPA - _FRAME.size
+_FRAME_GVA: Final = layout.linear(_FRAME_AT)
 _GATE: Final = ATTR_P | 0xE  # 32-bit interrupt gate, DPL 0
 _IO_MAP_AT: Final = 104
 _TSS_BYTES: Final = _IO_MAP_AT + 8192 + 1
@@ -78,6 +81,8 @@ class World:
         self.machine = machine
         self.processor = machine.processor
         self._ram = memoryview(self.processor.memory.data)
+        # Single words of an array are read and written faster through a memoryview.
+        self.cpu = memoryview(self.processor.cpu.data)
         self.words: Words = self.processor.memory.view(np.uint32)
         self._root = -1
         self._cr0 = 0
@@ -149,7 +154,7 @@ class World:
         processor.lidt(layout.linear(layout.IDT_HPA), 256 * 8 - 1)
         processor.ltr(layout.TSS_SELECTOR)
         processor.load_segment(SS, layout.DATA_SELECTOR)
-        processor.gpr[ESP] = layout.linear(_FRAME_AT)
+        processor.gpr[ESP] = _FRAME_GVA
         stub = layout.linear(layout.STUBS_HPA)
         processor.eip = stub + len(_PUSH_ZERO + _TRAPDOOR) + 1  # behind a trapdoor: the way back
 
@@ -174,8 +179,13 @@ class World:
         The hidden part is read too. Silicon offers no instruction for that: a monitor there infers
         it from the tables, and gives up direct execution when it cannot.
         """
-        found = self.processor.segment(register)
-        return Segment(found.selector, found.base, found.limit, found.attributes)
+        cpu = self.cpu
+        return Segment(
+            cpu[state.SELECTOR + register],
+            cpu[state.BASE + register],
+            cpu[state.LIMIT + register],
+            cpu[state.ATTRIBUTES + register],
+        )
 
     def load_data_segment(self, register: int, selector: int) -> None:
         """Load ES, DS, FS or GS through the real tables."""
@@ -222,11 +232,30 @@ class World:
 
     # --- crossing ------------------------------------------------------------------------------
 
-    def resume(self, frame: Frame) -> None:
-        """Make the stub's IRET lead to where the frame says."""
+    def resume(self, gpr: Sequence[int], frame: Frame) -> None:
+        """Make the stub's IRET lead to where the frame says, with these general registers."""
         if self._all_stale or self._stale:
             self._flush_stale()
+        for register, value in enumerate(gpr, state.GPR):
+            self.cpu[register] = value
+        self.cpu[state.GPR + ESP] = _FRAME_GVA
         _FRAME.pack_into(self._ram, _FRAME_AT, *frame)
+
+    @property
+    def general_registers(self) -> list[int]:
+        """The guest's general registers, ESP excepted: that is in the frame."""
+        return self.cpu[state.GPR : state.GPR + 8].tolist()
+
+    @property
+    def page_fault_address(self) -> Gva:
+        """CR2."""
+        return Gva(self.cpu[state.CR2])
+
+    @property
+    def outer_retired(self) -> int:
+        """The performance counter: instructions retired outside ring 0."""
+        cpu = self.cpu
+        return cpu[state.RETIRED + 1] + cpu[state.RETIRED + 2] + cpu[state.RETIRED + 3]
 
     def run(self) -> int | None:
         """Let the machine run; the vector by which it came back, or None if it takes long.
@@ -236,9 +265,9 @@ class World:
         reason = self.machine.run()
         if reason in (Exit.BUDGET, Exit.YIELD):
             return None
-        if reason is not Exit.TRAPDOOR or self.processor.gpr[ESP] != layout.linear(_FRAME_AT):
+        if reason is not Exit.TRAPDOOR or self.cpu[state.GPR + ESP] != _FRAME_GVA:
             raise AssertionError(f"the monitor's own code came to {reason.name}")
-        return self.processor.detail[0]
+        return int(self.processor.detail[0])
 
     def frame(self) -> Frame:
         """The frame of the gate by which the guest was left."""
