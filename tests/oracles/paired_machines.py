@@ -1,0 +1,191 @@
+"""Our processor and Unicorn's side by side, in the same state, for one instruction or a program.
+
+Flat 32-bit segments, FS and GS with bases of their own, privilege level 0, paging off. The window
+of memory that instructions may touch is restored from a template before every case and compared
+after it.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+
+from isa import state
+from isa.exits import Exit
+from isa.modes import refresh
+from isa.processor import Processor
+from isa.registers import ATTR_DB, ATTR_G, CS
+from tests.oracles.instruction_cases import (
+    WINDOW,
+    WINDOW_BYTES,
+    Case,
+    undefined_flags,
+    undefined_result,
+)
+from tests.oracles.known_differences import ignored_flags, ignored_register_bits
+from tests.oracles.unicorn_machine import UnicornMachine
+
+RAM_BYTES = 1 << 20
+GDT = 0x1000
+CODE, CODE_BYTES = 0x10000, 0x20000  # linear
+TRAPDOOR = bytes([0x0F, 0x0A, 0x55])
+HLT = bytes([0xF4])
+COMPARED = 0x003FFED5 & ~0x10000  # of EFLAGS: all but reserved bits, TF and RF
+
+BASES = {32: (0, 0, 0, 0, 0x1000, 0xFFFFF000), 16: (0, CODE, 0, 0, 0x1000, 0x2340)}
+FIRST_SLOT = {32: CODE, 16: 0x100}
+LAST_SLOT = {32: CODE + CODE_BYTES, 16: 0x9E00}
+SELECTORS = (0x10, 0x08, 0x10, 0x10, 0x18, 0x20)
+
+
+def describe(base: int, kind: int, big: int) -> int:
+    """A present 4-GByte descriptor of privilege level 0."""
+    low = (base & 0xFFFF) << 16 | 0xFFFF
+    high = base & 0xFF000000 | base >> 16 & 0xFF | 0x8F0000 | big << 22 | 0x80 << 8 | kind << 8
+    return high << 32 | low
+
+
+class Pair:
+    """Both machines.
+
+    Attributes:
+        cases, instructions: how much has been compared.
+    """
+
+    def __init__(self, bits: int = 32, seed: int = 1) -> None:
+        self.bits = bits
+        self.ours = Processor(RAM_BYTES)
+        self.other = UnicornMachine(RAM_BYTES)
+        rng = np.random.default_rng(seed)
+        self.template = rng.integers(0, 256, WINDOW_BYTES, np.uint8).tobytes()
+        self.address = FIRST_SLOT[bits]
+        self.code_base = BASES[bits][CS]
+        self.cases = 0
+        self._set_segments()
+
+    def _set_segments(self) -> None:
+        big = 1 if self.bits == 32 else 0
+        bases = BASES[self.bits]
+        descriptors = [0, describe(bases[CS], 0x1B, big), describe(0, 0x13, big)]
+        descriptors += [describe(bases[4], 0x13, big), describe(bases[5], 0x13, big)]
+        self.other.use_gdt(GDT, descriptors)
+        cpu = self.ours.cpu
+        cpu[state.IDTR_LIMIT] = 0  # every event becomes a shutdown with its vector, nothing changed
+        for number, selector in enumerate(SELECTORS):
+            self.other.load_segment(number, selector)
+            cpu[state.SELECTOR + number] = selector
+            cpu[state.BASE + number] = bases[number]
+            kind = 0x1B if number == CS else 0x13
+            cpu[state.ATTRIBUTES + number] = 0x80 | kind | ATTR_G | ATTR_DB * big
+            cpu[state.LIMIT + number] = 0xFFFFFFFF
+        refresh(cpu, self.ours.core)
+        self.setup = cpu.copy()
+        self.other.keep_setup()
+
+    def slot(self, rng: Random) -> int:
+        """EIP of the next case: code is written to fresh memory, often across pages."""
+        self.address += 64
+        if self.address >= LAST_SLOT[self.bits]:
+            self.address = FIRST_SLOT[self.bits] + 16
+            self.other.forget_code()
+        if rng.random() < 0.05:
+            page = (self.address + 0x1000) & ~0xFFF
+            if page + 64 < LAST_SLOT[self.bits]:
+                self.address = page + 64
+                return page - rng.randrange(1, 8)
+        return self.address + rng.randrange(16)
+
+    # --- one case ------------------------------------------------------------------------------
+
+    def load(self, case: Case) -> None:
+        """Put the state before a case into both machines."""
+        ours, other = self.ours, self.other
+        ours.write_physical(WINDOW, self.template)
+        other.write(WINDOW, self.template)
+        code = (self.code_base + case.address, case.code + HLT)  # Unicorn translates ahead
+        for address, data in [*case.patches, code]:
+            ours.write_physical(address, data)
+            other.write(address, data)
+        ours.cpu[:] = self.setup
+        ours.gpr[:] = case.registers
+        ours.eflags = case.eflags
+        ours.eip = case.address
+        other.set_registers(case.registers, case.eflags)
+
+    def run_other(self, case: Case) -> int | None:
+        prefixes = (
+            case.code[: case.code.index(case.form.encoding.opcode)] if case.form.repeat else b""
+        )
+        if 0xF3 in prefixes or 0xF2 in prefixes:
+            return self.other.run(case.address, self.code_base + case.next)
+        fault = self.other.run(case.address, 0xFFFFFFFF, 1)
+        if case.form.flow:  # Unicorn has translated what was at the target
+            for stop in self.linear_stops(case):
+                self.other.forget_code(stop)
+        return fault
+
+    def linear_stops(self, case: Case) -> list[int]:
+        return [self.code_base + stop & 0xFFFFFFFF for stop in case.stops]
+
+    def run_ours(self, case: Case, hot: bool) -> int | None:
+        """Run one instruction; with specialised handlers when `hot`. The vector of a fault."""
+        ours = self.ours
+        if hot:
+            for stop in self.linear_stops(case):
+                ours.write_physical(stop, TRAPDOOR)
+            reason = ours.run(1000)
+            if reason == Exit.TRAPDOOR:
+                ours.eip -= len(TRAPDOOR)
+                return None
+        else:
+            reason = ours.run(1)
+            if reason == Exit.BUDGET:
+                return None
+        assert reason == Exit.SHUTDOWN, f"{case}: {reason!r} {ours.detail}"
+        return ours.detail[0]
+
+    def differences(self, case: Case, hot: bool) -> list[str]:
+        """What differs after a case; runs both machines."""
+        self.load(case)
+        expected_fault = self.run_other(case)
+        hot = hot and not any(
+            WINDOW <= at < WINDOW + WINDOW_BYTES for at in self.linear_stops(case)
+        )
+        fault = self.run_ours(case, hot)
+        self.cases += 1
+        general, eip, eflags = self.other.registers()
+        found = []
+        if fault != expected_fault:
+            found.append(f"fault: ours {fault}, Unicorn {expected_fault}")
+        if self.ours.eip != eip:
+            found.append(f"eip: ours {self.ours.eip:#x}, Unicorn {eip:#x}")
+        if not undefined_result(case):
+            ours = [int(value) for value in self.ours.gpr]
+            if ours != general:
+                found += [
+                    f"register {n}: ours {a:#x}, Unicorn {b:#x}"
+                    for n, (a, b) in enumerate(zip(ours, general, strict=True))
+                    if (a ^ b) & ~ignored_register_bits(case, n)
+                ]
+            found += self.memory_differences()
+        mask = COMPARED & ~undefined_flags(case) & ~ignored_flags(case)
+        if fault is not None and not case.form.repeat:
+            eflags, mask = case.eflags, COMPARED
+        if (self.ours.eflags ^ eflags) & mask:
+            found.append(f"eflags: ours {self.ours.eflags:#x}, Unicorn {eflags:#x}, mask {mask:#x}")
+        return found
+
+    def memory_differences(self) -> list[str]:
+        first, last = WINDOW, WINDOW + WINDOW_BYTES
+        ours, other = self.ours.memory[first:last], self.other.memory[first:last]
+        if np.array_equal(ours, other):
+            return []
+        where = np.flatnonzero(ours != other)[:8]
+        return [f"[{WINDOW + int(a):#x}]: ours {ours[a]:#x}, Unicorn {other[a]:#x}" for a in where]
+
+    def whole_memory_differs(self) -> bool:
+        """Whether anything outside the window and the code was touched, unlike in Unicorn."""
+        return not np.array_equal(
+            self.ours.memory[CODE + CODE_BYTES :], self.other.memory[CODE + CODE_BYTES :]
+        )

@@ -1,0 +1,71 @@
+"""Runs many cases of each form on both machines and reports what differs."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from random import Random
+
+from isa.jit import ENABLED
+from isa.notation import Form, load_table
+from tests.oracles.instruction_cases import CaseMaker, in_scope
+from tests.oracles.known_differences import is_left_out
+from tests.oracles.paired_machines import BASES, Pair
+
+# Cases per form; an environment variable asks for more.
+CASES = int(os.environ.get("TRAPGATE_ORACLE_CASES", "25" if ENABLED else "3"))
+REPORTED = 10
+
+_FAMILIES = {
+    "arithmetic": "ADD OR ADC SBB AND SUB XOR CMP TEST INC DEC NOT NEG",
+    "multiply_divide": "MUL IMUL1 DIV IDIV IMUL",
+    "decimal": "DAA DAS AAA AAS AAM AAD CBW CWDE CWD CDQ",
+    "shifts": "ROL ROR RCL RCR SHL SHR SAR SHLD SHRD",
+    "bits": "BT BTS BTR BTC BSF BSR BSWAP SETCC",
+    "exchange": "XCHG XADD CMPXCHG CMPXCHG8B",
+    "moves": "MOV MOV_FROM_SREG MOVZX MOVSX CMOVCC LEA XLATB",
+    "stack": "PUSH PUSH_SREG POP PUSHA POPA PUSHF ENTER LEAVE",
+    "branches": "JCC JCXZ LOOPNE LOOPE LOOP JMP JMP_INDIRECT CALL CALL_INDIRECT RET",
+    "strings": "MOVS CMPS STOS LODS SCAS",
+    "flags": "CLC STC CMC CLD STD LAHF SAHF SALC",
+    "rest": "BOUND INTO NOP PAUSE UD0 UD1 UD2",
+}
+_OPERATIONS = {name: frozenset(words.split()) for name, words in _FAMILIES.items()}
+forms_of_family: dict[str, list[Form]] = {
+    name: [form for form in load_table() if form.operation in operations]
+    for name, operations in _OPERATIONS.items()
+}
+assert {form.name for form in load_table() if in_scope(form)} == {
+    form.name for forms in forms_of_family.values() for form in forms
+}, "every form in scope belongs to one family"
+
+
+@cache
+def pair(bits: int) -> Pair:
+    return Pair(bits)
+
+
+def check_forms(forms: list[Form], bits: int, seed: int) -> None:
+    """Compare `CASES` cases of every form, each in both lanes of our processor."""
+    machines = pair(bits)
+    problems: list[str] = []
+    for form in forms:
+        rng = Random(f"{seed} {form.name}")
+        maker = CaseMaker(rng, bits, BASES[bits])
+        compared = 0
+        while compared < CASES:
+            case = maker.make(form, machines.slot(rng))
+            if is_left_out(case):
+                if form.name.startswith("TEST"):
+                    break
+                continue
+            compared += 1
+            for hot in (False, True):
+                found = machines.differences(case, hot)
+                if found:
+                    lane = "specialised" if hot else "generic"
+                    problems.append(f"{lane}: {case}\n    " + "\n    ".join(found))
+        if len(problems) > REPORTED:
+            break
+    assert not problems, "\n".join(problems)
+    assert not machines.whole_memory_differs(), "memory outside the window was touched"
