@@ -10,6 +10,7 @@ numba's own cache does not notice a changed callee in another module.
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -31,13 +32,43 @@ _unliteral: Final[Any] = types.unliteral
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
 
+_IMPORT: Final = re.compile(r"^ *from (isa[.\w]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
+_MODULE: Final = re.compile(r"\w+(?= as |,|\s|\)|$)")
+
+
+def compiled_sources() -> dict[str, bytes]:
+    """The sources compiled code may come from: those with jitted functions, and what they import.
+
+    Path relative to the project -> contents.
+    """
+    found: dict[str, bytes] = {}
+    waiting = [
+        path
+        for folder in ("isa", "hypervisor/resident")
+        for path in (_ROOT / folder).rglob("*.py")
+        if b"\n@jit" in path.read_bytes() or path.name == "jit.py"
+    ]
+    while waiting:
+        path = waiting.pop()
+        name = path.relative_to(_ROOT).as_posix()
+        if name in found:
+            continue
+        found[name] = path.read_bytes()
+        for module, names in _IMPORT.findall(found[name].decode()):
+            parts = [module, *(f"{module}.{part}" for part in _MODULE.findall(names))]
+            for part in parts:
+                source = _ROOT / (part.replace(".", "/") + ".py")
+                if source.is_file():
+                    waiting.append(source)
+    return found
+
+
 def source_digest() -> str:
     """Digest of all sources that compiled code may come from, and of what changes its meaning."""
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {CHECKED}".encode())
-    for folder in ("isa", "hypervisor/resident"):
-        for path in sorted((_ROOT / folder).rglob("*.py")):
-            digest.update(path.relative_to(_ROOT).as_posix().encode())
-            digest.update(path.read_bytes())
+    for name, contents in sorted(compiled_sources().items()):
+        digest.update(name.encode())
+        digest.update(contents)
     return digest.hexdigest()[:16]
 
 

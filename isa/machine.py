@@ -34,9 +34,10 @@ class Machine:
     def run(self, budget: int = SLICE) -> Exit:
         """Execute up to `budget` instructions, in slices that the counter divides exactly."""
         processor = self.processor
-        end = processor.retired_total + budget
+        now = processor.retired_total
+        end = now + budget
         while True:
-            allowed = end - processor.retired_total
+            allowed = end - now
             if self._counter_at is not None:
                 missing = self._counter_at - self.outer_retired
                 if missing <= 0:
@@ -45,5 +46,8 @@ class Machine:
                 else:
                     allowed = min(allowed, missing)
             reason = processor.run(allowed)
-            if reason is not Exit.BUDGET or processor.retired_total >= end:
+            if reason is not Exit.BUDGET:
+                return reason
+            now = processor.retired_total
+            if now >= end:
                 return reason

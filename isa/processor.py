@@ -26,6 +26,7 @@ from isa.segmentation import load_data_segment, load_ldtr, load_tr
 from isa.vectors import EXCEPTION_NAMES
 from isa.workspace import Bytes
 
+_EXITS: Final = {int(reason): reason for reason in Exit}
 SLICE: Final = 20_000_000  # instructions one call of run() may take: a fraction of a second
 
 
@@ -96,7 +97,7 @@ class Processor:
         if not self._compiled:
             compile_all()
             self._compiled = True
-        return Exit(run(self.cpu, self.core, self.ram, self.marks, budget))
+        return _EXITS[run(self.cpu, self.core, self.ram, self.marks, budget)]
 
     @property
     def detail(self) -> tuple[int, int, int]:
@@ -143,7 +144,8 @@ class Processor:
 
     @property
     def retired_total(self) -> int:
-        return int(self.cpu[state.RETIRED : state.RETIRED + 4].sum())
+        cpu, first = self.cpu, state.RETIRED
+        return int(cpu[first]) + int(cpu[first + 1]) + int(cpu[first + 2]) + int(cpu[first + 3])
 
     @property
     def counts(self) -> NDArray[np.int64]:
