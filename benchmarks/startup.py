@@ -106,7 +106,7 @@ def time_process(case: Case, environment: Mapping[str, str] = {}) -> Sample:
         outcome = subprocess.run(
             command,
             cwd=ROOT,
-            env=os.environ | environment,
+            env=_environment() | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -114,6 +114,11 @@ def time_process(case: Case, environment: Mapping[str, str] = {}) -> Sample:
     if "Traceback" in outcome.stderr or "trapgate: error" in outcome.stderr:
         raise RuntimeError(f"{case.what}: {outcome.stderr.splitlines()[-1]}")
     return sample
+
+
+def _environment() -> dict[str, str]:
+    """Ours, except that Python keeps its compiled modules, as it does for everybody."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def render(results: Results) -> str:
