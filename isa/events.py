@@ -307,10 +307,11 @@ def enter_same(
         return TROUBLED
     if check_entry(cpu, core, ram, marks, gate_offset(gate_low, gate_high), gva, low, high) < 0:
         return TROUBLED
-    if probe_frame(cpu, core, ram, marks, base, mask, top, count, size, user) < 0:
+    place = probe_frame(cpu, core, ram, marks, base, mask, top, count, size, user)
+    if place == -1:
         return TROUBLED
     account_entry(cpu, core, kind)
-    write_frame(cpu, core, ram, marks, base, mask, top, count, size, user)
+    write_frame(cpu, core, ram, marks, place, base, mask, top, count, size, user)
     set_accessed(cpu, core, ram, marks, gva, high)
     set_stack_pointer(cpu, top - count * size)
     commit_code(cpu, gate_low >> 16, cpu[CPL], low, high)
@@ -365,12 +366,13 @@ def enter_inner(
         return TROUBLED
     if check_entry(cpu, core, ram, marks, gate_offset(gate_low, gate_high), gva, low, high) < 0:
         return TROUBLED
-    if probe_frame(cpu, core, ram, marks, base, mask, top, count, size, 0) < 0:
+    place = probe_frame(cpu, core, ram, marks, base, mask, top, count, size, 0)
+    if place == -1:
         return TROUBLED
     if probe_accessed(cpu, core, ram, marks, ss_gva, ss_high) < 0:
         return TROUBLED
     account_entry(cpu, core, kind)
-    write_frame(cpu, core, ram, marks, base, mask, top, count, size, 0)
+    write_frame(cpu, core, ram, marks, place, base, mask, top, count, size, 0)
     set_accessed(cpu, core, ram, marks, gva, high)
     set_accessed(cpu, core, ram, marks, ss_gva, ss_high)
     if cpu[EFLAGS] & EFLAGS_VM:
@@ -406,10 +408,11 @@ def deliver_real(
     if target & M16 > cpu[LIMIT + CS]:
         raise_fault(core, vectors.GP, 0)
         return TROUBLED
-    if probe_frame(cpu, core, ram, marks, base, mask, top, count, 2, 0) < 0:
+    place = probe_frame(cpu, core, ram, marks, base, mask, top, count, 2, 0)
+    if place == -1:
         return TROUBLED
     account_entry(cpu, core, kind)
-    write_frame(cpu, core, ram, marks, base, mask, top, count, 2, 0)
+    write_frame(cpu, core, ram, marks, place, base, mask, top, count, 2, 0)
     set_stack_pointer(cpu, top - count * 2)
     fill_real(cpu, CS, target >> 16)
     cpu[EFLAGS] &= ~(EFLAGS_IF | EFLAGS_TF | EFLAGS_AC | EFLAGS_RF)

@@ -76,6 +76,10 @@ def translate(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, write: int, user: int
 ) -> int:
     """Physical address of a linear address for one access; -1 after recording a fault."""
+    page = gva >> 12 & 0xFFFFF
+    near = w.TLB + ((page & w.TLB_MASK) | (w.TLB_ENTRIES if user else 0)) * w.TLB_WORDS
+    if not write and core[near + w.TLB_TAG] == core[w.TLB_BASE] + page:
+        return core[near + w.TLB_FRAME] | gva & 0xFFF  # type: ignore[no-any-return]
     entry = tlb_entry(cpu, core, ram, marks, gva, write, user)
     if entry < 0:
         return -1

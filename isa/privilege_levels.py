@@ -37,6 +37,7 @@ from isa.segmentation import (
     limit_of,
     probe_accessed,
     read_descriptor,
+    read_pair,
     read_table,
     selector_fault,
     stack_load_allowed,
@@ -168,8 +169,11 @@ def inner_stack(
     if cpu[ATTRIBUTES + TR] & ATTR_UNUSABLE or at + size + 1 > cpu[LIMIT + TR]:
         selector_fault(core, vectors.TS, cpu[SELECTOR + TR])
         return -1, 0
-    gva = cpu[BASE + TR] + at
-    pointer = read_table(cpu, core, ram, marks, gva & M32, size)
+    gva = (cpu[BASE + TR] + at) & M32
+    if size == 4 and gva & 0xFFF <= 4096 - 8:
+        esp, ss = read_pair(cpu, core, ram, marks, gva)
+        return (ss & M16, esp) if esp >= 0 else (-1, 0)
+    pointer = read_table(cpu, core, ram, marks, gva, size)
     if pointer < 0:
         return -1, 0
     selector = read_table(cpu, core, ram, marks, (gva + size) & M32, 2)

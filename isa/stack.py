@@ -9,9 +9,7 @@ Does not choose a stack: that is a matter of privilege levels (isa.privilege_lev
 Source: SDM vol. 1, "Stacks"; vol. 2, "PUSH", "POP"; vol. 3A, "Stack Faults" under "Limit Checking".
 """
 
-from isa import vectors
 from isa import workspace as w
-from isa.accounts import raise_fault
 from isa.jit import jit, load16, load32, store16, store32
 from isa.memory import probe_write, read_linear, translate, write_linear
 from isa.registers import ATTR_DB, ESP, SS
@@ -21,7 +19,7 @@ from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
-NO_ROOM = -2  # a frame does not fit the segment limit: the caller knows which fault that is
+SCATTERED = -2  # a frame that has to be written word by word
 
 
 @jit
@@ -119,6 +117,14 @@ def room_for_frame(attributes: int, limit: int, top: int, count: int, size: int)
 
 
 @jit
+def plain_place(core: Workspace, marks: Bytes, address: int, size: int) -> int:
+    """The physical address itself if `size` bytes there are RAM without code; else SCATTERED."""
+    if address + size > core[w.RAM_BYTES]:
+        return SCATTERED
+    return SCATTERED if marks[core[w.RAM_BYTES] + (address >> 12)] & w.PAGE_HAS_CODE else address
+
+
+@jit
 def probe_frame(
     cpu: State,
     core: Workspace,
@@ -131,15 +137,34 @@ def probe_frame(
     size: int,
     user: int,
 ) -> int:
-    """Check that the pages of a frame can be written: 0, or -1 after recording a fault."""
-    if (top & mask) >= count * size:
-        lowest = (base + (top & mask) - count * size) & M32
-        return probe_write(cpu, core, ram, marks, lowest, count * size, user)
+    """Check that the pages of a frame can be written: -1 after recording a fault.
+
+    Else where it goes, for `write_frame`: a physical address, or SCATTERED.
+    """
+    length = count * size
+    if (top & mask) >= length:
+        lowest = (base + (top & mask) - length) & M32
+        if (lowest & 0xFFF) + length > 4096:
+            probed = probe_write(cpu, core, ram, marks, lowest, length, user)
+            return -1 if probed < 0 else SCATTERED
+        address = translate(cpu, core, ram, marks, lowest, 1, user)
+        return -1 if address < 0 else plain_place(core, marks, address, length)
     for index in range(count):
         gva = (base + ((top - (index + 1) * size) & mask)) & M32
         if probe_write(cpu, core, ram, marks, gva, size, user) < 0:
             return -1
-    return 0
+    return SCATTERED
+
+
+@jit
+def store_frame(core: Workspace, ram: Bytes, address: int, count: int, size: int) -> None:
+    """Store FRAME downwards to plain RAM, ending at a physical address."""
+    if size == 4:
+        for index in range(count):
+            store32(ram, address + (count - 1 - index) * 4, core[w.FRAME + index])
+    else:
+        for slot in range(count):
+            store16(ram, address + (count - 1 - slot) * 2, core[w.FRAME + slot])
 
 
 @jit
@@ -148,6 +173,7 @@ def write_frame(
     core: Workspace,
     ram: Bytes,
     marks: Bytes,
+    place: int,
     base: int,
     mask: int,
     top: int,
@@ -155,26 +181,10 @@ def write_frame(
     size: int,
     user: int,
 ) -> None:
-    """Push FRAME[0], FRAME[1], … below `top`. Probed before, so it cannot fail."""
-    lowest = (base + (top & mask) - count * size) & M32
-    if (top & mask) >= count * size and (lowest & 0xFFF) + count * size <= 4096:
-        address = translate(cpu, core, ram, marks, lowest, 1, user)
-        page_flags = core[w.RAM_BYTES] + (address >> 12)
-        in_ram = address >= 0 and address + count * size <= core[w.RAM_BYTES]
-        if in_ram and not marks[page_flags] & w.PAGE_HAS_CODE:
-            for index in range(count):
-                place = address + (count - 1 - index) * size
-                if size == 4:
-                    store32(ram, place, core[w.FRAME + index])
-                else:
-                    store16(ram, place, core[w.FRAME + index])
-            return
+    """Push FRAME[0], FRAME[1], … below `top`, at the place that `probe_frame` found."""
+    if place >= 0:
+        store_frame(core, ram, place, count, size)
+        return
     for slot in range(count):
         gva = (base + ((top - (slot + 1) * size) & mask)) & M32
         write_linear(cpu, core, ram, marks, gva, size, core[w.FRAME + slot], user)
-
-
-@jit
-def stack_fault(core: Workspace) -> int:
-    """Record #SS(0), the fault of a current stack without room; always -1."""
-    return raise_fault(core, vectors.SS, 0)

@@ -246,7 +246,7 @@ def check_room(cpu: State, core: Workspace, size: int) -> int:
 
 @jit
 def probe_return_address(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> int:
-    """Assemble CS and EIP and check that the stack can be written: 0, or -1 after a page fault."""
+    """Assemble CS and EIP and find where they go; -1 after a page fault. See `probe_frame`."""
     core[w.FRAME] = cpu[SELECTOR + CS]
     core[w.FRAME + 1] = core[w.NEXT_EIP]
     mask = pointer_mask(cpu[ATTRIBUTES + SS])
@@ -255,11 +255,14 @@ def probe_return_address(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, 
 
 
 @jit
-def push_return_address(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> None:
-    """Push what `probe_return_address` has assembled and checked."""
+def push_return_address(
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, place: int, size: int
+) -> None:
+    """Push what `probe_return_address` has assembled and found a place for."""
+    base = cpu[BASE + SS]
     mask = pointer_mask(cpu[ATTRIBUTES + SS])
     top = cpu[GPR + ESP]
-    write_frame(cpu, core, ram, marks, cpu[BASE + SS], mask, top, 2, size, is_user(cpu))
+    write_frame(cpu, core, ram, marks, place, base, mask, top, 2, size, is_user(cpu))
     set_stack_pointer(cpu, top - 2 * size)
 
 
@@ -272,10 +275,11 @@ def call_real(
     if offset > cpu[LIMIT + CS]:
         raise_fault(core, vectors.GP, 0)
         return TROUBLED
-    if probe_return_address(cpu, core, ram, marks, size) < 0:
+    place = probe_return_address(cpu, core, ram, marks, size)
+    if place == -1:
         return TROUBLED
     account_transfer(cpu, core)
-    push_return_address(cpu, core, ram, marks, size)
+    push_return_address(cpu, core, ram, marks, place, size)
     fill_real(cpu, CS, selector)
     return finish_transfer(cpu, core, offset)
 
@@ -298,10 +302,11 @@ def call_same(
         return TROUBLED
     if check_entry(cpu, core, ram, marks, offset, gva, low, high) < 0:
         return TROUBLED
-    if probe_return_address(cpu, core, ram, marks, size) < 0:
+    place = probe_return_address(cpu, core, ram, marks, size)
+    if place == -1:
         return TROUBLED
     account_transfer(cpu, core)
-    push_return_address(cpu, core, ram, marks, size)
+    push_return_address(cpu, core, ram, marks, place, size)
     set_accessed(cpu, core, ram, marks, gva, high)
     commit_code(cpu, selector, cpu[CPL], low, high)
     return finish_transfer(cpu, core, offset)
@@ -372,12 +377,13 @@ def call_inner(
         return TROUBLED
     if check_entry(cpu, core, ram, marks, offset, gva, low, high) < 0:
         return TROUBLED
-    if probe_frame(cpu, core, ram, marks, base, mask, top, words, size, 0) < 0:
+    place = probe_frame(cpu, core, ram, marks, base, mask, top, words, size, 0)
+    if place == -1:
         return TROUBLED
     if probe_accessed(cpu, core, ram, marks, ss_gva, ss_high) < 0:
         return TROUBLED
     account_transfer(cpu, core)
-    write_frame(cpu, core, ram, marks, base, mask, top, words, size, 0)
+    write_frame(cpu, core, ram, marks, place, base, mask, top, words, size, 0)
     set_accessed(cpu, core, ram, marks, gva, high)
     set_accessed(cpu, core, ram, marks, ss_gva, ss_high)
     commit_code(cpu, selector, level, low, high)

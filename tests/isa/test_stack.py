@@ -136,9 +136,10 @@ def test_a_frame_is_what_single_pushes_make(
     for slot, word in enumerate(words):
         framed.core[w.FRAME + slot] = word
         assert stack.push(*pushed.arrays, word, size) == 0
-    place = (base, mask, top, count, size, 0)
-    assert stack.probe_frame(*framed.arrays, *place) == 0
-    stack.write_frame(*framed.arrays, *place)
+    geometry = (base, mask, top, count, size, 0)
+    place = stack.probe_frame(*framed.arrays, *geometry)
+    assert place != -1
+    stack.write_frame(*framed.arrays, place, *geometry)
     assert framed.ram.tobytes() == pushed.ram.tobytes()
     if with_code:
         assert framed.core[w.JUMP_BASE] != generation
@@ -169,9 +170,8 @@ def test_a_frame_across_a_missing_page_is_found_before_it_is_written() -> None:
     machine = ProtectedMachine()
     machine.enable_paging()
     machine.map_page(0x17000, 2)
-    place = (0, M32, 0x18008, 5, 4, 0)
     with machine.unchanged():
-        assert stack.probe_frame(*machine.arrays, *place) == -1
+        assert stack.probe_frame(*machine.arrays, 0, M32, 0x18008, 5, 4, 0) == -1
     assert machine.trouble == (vectors.PF, vectors.PF_WRITE)
     assert machine.cpu[state.CR2] == 0x18008 - 20
 
@@ -202,10 +202,10 @@ def test_a_frame_at_the_end_of_memory_asks_the_devices_beyond_it() -> None:
     assert stack.read_frame(*machine.arrays, 3, 4) == -1
     assert machine.exit is not None
     assert machine.exit[:3] == (Exit.MEMORY_READ, RAM_BYTES, 4)
-    place = (0, M32, RAM_BYTES + 8, 3, 4, 0)
+    geometry = (0, M32, RAM_BYTES + 8, 3, 4, 0)
     machine.core[w.FRAME : w.FRAME + 3] = 0xA, 0xB, 0xC
-    assert stack.probe_frame(*machine.arrays, *place) == 0
-    stack.write_frame(*machine.arrays, *place)
+    assert stack.probe_frame(*machine.arrays, *geometry) == stack.SCATTERED
+    stack.write_frame(*machine.arrays, stack.SCATTERED, *geometry)
     assert machine.peek(RAM_BYTES - 4) == 0xC
     assert machine.core[w.POSTED_COUNT] == 2
     posted = machine.core[w.POSTED : w.POSTED + 6].tolist()
