@@ -106,7 +106,7 @@ def time_process(case: Case, environment: Mapping[str, str] = {}) -> Sample:
         outcome = subprocess.run(
             command,
             cwd=ROOT,
-            env=_environment() | environment,
+            env={**_environment(), **environment},
             capture_output=True,
             text=True,
             check=False,
