@@ -182,13 +182,10 @@ def load_machine_status(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, a
 
 @jit
 def invalidate_page(cpu: State, core: Workspace, at: int) -> int:
-    """INVLPG. With large pages enabled everything goes: the TLB keeps them in small pieces."""
+    """INVLPG: the segment's limit does not matter, nothing is accessed."""
     offset = effective_offset(cpu, core, at)
     gva = (cpu[BASE + segment_of(core[at])] + offset) & M32
-    if cpu[CR4] & CR4_PSE:
-        flush_tlb(core)
-    else:
-        invalidate(core, gva)
+    invalidate(cpu, core, gva)
     charge(cpu, core, w.EVENT_INVLPG, 1)
     return continue_after(cpu, core)
 

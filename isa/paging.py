@@ -139,8 +139,14 @@ def flush_tlb(core: Workspace) -> None:
 
 
 @jit
-def invalidate(core: Workspace, gva: int) -> None:
-    """INVLPG: forget the translation of one page, for both privileges."""
+def invalidate(cpu: State, core: Workspace, gva: int) -> None:
+    """INVLPG: forget the translation of one page, for both privileges.
+
+    With large pages enabled everything goes: the TLB keeps large pages in pieces of 4 KiB.
+    """
+    if cpu[CR4] & CR4_PSE:
+        flush_tlb(core)
+        return
     page = gva >> 12 & 0xFFFFF
     for half in range(2):
         entry = w.TLB + ((page & w.TLB_MASK) + half * w.TLB_ENTRIES) * w.TLB_WORDS

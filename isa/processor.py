@@ -250,8 +250,8 @@ class Processor:
         refresh(self.cpu, self.core)
 
 
-def _invlpg(_cpu: state.State, core: workspace.Workspace, gva: int) -> int:
-    invalidate(core, gva)
+def _invlpg(cpu: state.State, core: workspace.Workspace, gva: int) -> int:
+    invalidate(cpu, core, gva)
     return 0
 
 

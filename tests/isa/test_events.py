@@ -310,6 +310,7 @@ def test_the_double_fault_table(first: int, second: int, outcome: int) -> None:
         machine.gate(first, gate(CODES[0], HANDLER, INT32, present=0))
     assert machine.deliver(first, 0 if first in (BENIGN, CONTRIBUTORY, PAGE) else -1) == TRANSFER
     assert machine.eip == HANDLER + outcome
+    assert machine.core[w.TROUBLE] == 0
     error = frame(machine, 1)[0]
     if outcome == vectors.DF:
         assert error == 0
