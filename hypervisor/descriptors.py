@@ -8,6 +8,7 @@ Source: SDM vol. 3A, "Segment Descriptors", "System Descriptor Types", "Segment 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from isa.registers import (
@@ -125,6 +126,7 @@ FLAT_CODE: Final = ATTR_P | ATTR_S | ATTR_DB | ATTR_G | 0xB  # DPL 0, readable, 
 FLAT_DATA: Final = ATTR_P | ATTR_S | ATTR_DB | ATTR_G | 0x3  # DPL 0, writable, accessed
 
 
+@lru_cache(maxsize=4096)
 def parse(selector: int, low: int, high: int) -> Segment:
     """The segment that a descriptor of two doublewords describes."""
     attributes = high >> 8 & 0xF0FF

@@ -71,9 +71,9 @@ class GuestMemory:
         return any(claim.first <= last and first <= claim.last for claim in self._bus.memory.claims)
 
     def read(self, gpa: Gpa, size: int) -> int:
-        """1, 2 or 4 bytes, little-endian, within one page."""
+        """Some bytes, little-endian, within one page."""
         if gpa + size <= self.ram_bytes:
-            at = self._hpa(gpa)
+            at = self._frames[gpa >> PAGE_SHIFT] << PAGE_SHIFT | gpa & 0xFFF
             return int.from_bytes(self._machine_ram[at : at + size], "little")
         self.device_accesses += 1
         return self._bus.read_memory(gpa, size)
@@ -81,13 +81,16 @@ class GuestMemory:
     def write(self, gpa: Gpa, size: int, value: int) -> None:
         """1, 2 or 4 bytes, little-endian, within one page."""
         if gpa + size <= self.ram_bytes:
-            data = (value & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-            self._write_machine(self._hpa(gpa), data)
-            for listener in self._listeners:
-                listener(gpa, size)
+            self.write_bytes(gpa, (value & ((1 << 8 * size) - 1)).to_bytes(size, "little"))
         else:
             self.device_accesses += 1
             self._bus.write_memory(gpa, size, value)
+
+    def write_bytes(self, gpa: Gpa, data: bytes) -> None:
+        """Bytes of RAM within one page."""
+        self._write_machine(self._hpa(gpa), data)
+        for listener in self._listeners:
+            listener(gpa, len(data))
 
     def read_entry(self, gpa: Gpa) -> int:
         """A paging-structure entry; outside RAM there is none to be had: all ones."""

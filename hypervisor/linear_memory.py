@@ -42,7 +42,7 @@ class LinearMemory:
         return Gpa(page | gva & 0xFFF)
 
     def read(self, gva: int, size: int, *, user: bool) -> int:
-        """1, 2 or 4 bytes, little-endian."""
+        """Some bytes, little-endian."""
         gva &= M32
         first = self.translate(gva, write=False, user=user)
         in_first = 4096 - (gva & 0xFFF)
@@ -67,6 +67,15 @@ class LinearMemory:
         for index in range(size):
             at = first + index if index < in_first else second + index - in_first
             self.memory.write(Gpa(at), 1, value >> 8 * index & 0xFF)
+
+    def write_block(self, gva: int, data: bytes, *, user: bool) -> None:
+        """Any bytes within one page."""
+        gpa = self.translate(gva & M32, write=True, user=user)
+        if self.memory.has_ram(gpa, len(data)):
+            self.memory.write_bytes(gpa, data)
+            return
+        for index, byte in enumerate(data):
+            self.memory.write(Gpa(gpa + index), 1, byte)
 
     def probe_write(self, gva: int, size: int, *, user: bool) -> None:
         """Raise #PF unless `size` bytes (at most a page) can be written."""
@@ -98,10 +107,26 @@ class LinearMemory:
         """Read a system table, as supervisor whatever the privilege level."""
         return self.read(gva, size, user=False)
 
+    def read_pair(self, gva: int) -> tuple[int, int]:
+        """Read a descriptor: two doublewords of a system table."""
+        value = self.read(gva, 8, user=False)
+        return value & M32, value >> 32
+
     def peek_stack(self, position: int, size: int) -> int:
         """The word `position` bytes above the top of the stack; the stack pointer stays."""
         mask = self._vcpu.segments[SS].offset_mask
         return self.load(SS, (self._vcpu.gpr[ESP] + position) & mask, size)
+
+    def peek_frame(self, count: int, size: int) -> list[int]:
+        """The `count` words on top of the stack; the stack pointer stays."""
+        stack = self._vcpu.segments[SS]
+        top = self._vcpu.stack_pointer
+        if top + count * size - 1 > stack.offset_mask:
+            return [self.peek_stack(index * size, size) for index in range(count)]
+        gva = self.address(SS, top, count * size, write=False)
+        value = self.read(gva, count * size, user=self._vcpu.is_user)
+        mask = (1 << 8 * size) - 1
+        return [value >> 8 * size * index & mask for index in range(count)]
 
     def push(self, value: int, size: int) -> None:
         """Push 2 or 4 bytes; nothing is changed if that faults."""

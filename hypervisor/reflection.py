@@ -147,8 +147,7 @@ def deliver(vcpu: VirtualCpu, memory: LinearMemory, event: Event) -> None:
     at = event.vector * 8
     if at + 7 > vcpu.idtr.limit:
         raise _gate_fault(vectors.GP, event.vector)
-    low = memory.read_system(vcpu.idtr.base + at, 4)
-    high = memory.read_system(vcpu.idtr.base + at + 4, 4)
+    low, high = memory.read_pair(vcpu.idtr.base + at)
     selector, offset, kind, dpl = parse_gate(low, high)
     if kind not in _GATE_TYPES or (event.kind is Kind.SOFTWARE and dpl < vcpu.cpl):
         raise _gate_fault(vectors.GP, event.vector)
@@ -234,6 +233,8 @@ def _enter_inner(
 def has_room(stack: Segment, top: int, count: int, size: int) -> bool:
     """Whether `count` words can be pushed below `top` within the limit of a stack segment."""
     mask = stack.offset_mask
+    if (top & mask) >= count * size:
+        return stack.allows((top & mask) - count * size, count * size)
     return all(stack.allows((top - (index + 1) * size) & mask, size) for index in range(count))
 
 
@@ -250,11 +251,22 @@ def probe_frame(
         memory.probe_write(gva, size, user=user)
 
 
+def _packed(words: Sequence[int], size: int) -> bytes:
+    """Words in the order of memory: the one pushed last comes first."""
+    mask = (1 << 8 * size) - 1
+    return b"".join((word & mask).to_bytes(size, "little") for word in reversed(words))
+
+
 def write_frame(
     memory: LinearMemory, stack: Segment, top: int, words: Sequence[int], size: int, *, user: bool
 ) -> None:
     """Push words below `top`; probed before."""
     mask = stack.offset_mask
+    total = len(words) * size
+    lowest = stack.base + (top & mask) - total
+    if (top & mask) >= total and (lowest & 0xFFF) + total <= 4096:
+        memory.write_block(lowest, _packed(words, size), user=user)
+        return
     for index, word in enumerate(words):
         gva = stack.base + ((top - (index + 1) * size) & mask)
         memory.write(gva, size, word, user=user)

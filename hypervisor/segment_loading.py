@@ -67,8 +67,7 @@ def read_descriptor(
     gva = descriptor_address(vcpu, selector)
     if gva is None:
         raise selector_fault(vector, selector)
-    low = memory.read_system(gva, 4)
-    high = memory.read_system(gva + 4, 4)
+    low, high = memory.read_pair(gva)
     return Descriptor(gva, low, high, parse(selector, low, high))
 
 
@@ -135,8 +134,8 @@ def inner_stack(vcpu: VirtualCpu, memory: LinearMemory, level: int) -> tuple[int
     size, at = (4, 4 + level * 8) if tss.attributes & TSS_IS_32_BIT else (2, 2 + level * 4)
     if not tss.is_usable or at + size + 1 > tss.limit:
         raise selector_fault(vectors.TS, tss.selector)
-    pointer = memory.read_system(tss.base + at, size)
-    return memory.read_system(tss.base + at + size, 2), pointer
+    both = memory.read_system(tss.base + at, size + 2)
+    return both >> 8 * size, both & ((1 << 8 * size) - 1)
 
 
 def stack_segment(
@@ -175,6 +174,8 @@ def set_accessed(memory: LinearMemory, found: Descriptor) -> None:
 def loaded(found: Descriptor, selector: int) -> Segment:
     """The segment register after a load of this descriptor."""
     segment = found.segment
+    if segment.selector == selector and segment.is_accessed:
+        return segment
     return segment._replace(selector=selector, attributes=segment.attributes | ATTR_ACCESSED)
 
 

@@ -89,7 +89,7 @@ def _iret(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, memory, size = emulator.vcpu, emulator.memory, _size(instruction)
     if vcpu.eflags & EFLAGS_NT:
         raise selector_fault(vectors.TS, memory.read_system(vcpu.segments[TR].base, 2))
-    eip, selector, image = (memory.peek_stack(index * size, size) for index in range(3))
+    eip, selector, image = memory.peek_frame(3, size)
     if size == 4 and image & EFLAGS_VM and vcpu.cpl == 0:
         raise VmStopped(StopReason.ERROR, "IRET to virtual-8086 mode, which cannot be deprivileged")
     selector &= 0xFFFF
@@ -101,10 +101,9 @@ def _iret(emulator: Emulator, instruction: Instruction) -> None:
         vcpu.set_stack_pointer(vcpu.gpr[ESP] + 3 * size)
         commit_code(vcpu, target, selector, vcpu.cpl)
     else:
-        pointer = memory.peek_stack(3 * size, size)
-        stack = memory.peek_stack(4 * size, size) & 0xFFFF
+        pointer, stack = memory.peek_frame(5, size)[3:]
         eflags = _returned_flags(emulator, image, size)
-        _return_outer(emulator, target, selector, eip, stack, pointer)
+        _return_outer(emulator, target, selector, eip, stack & 0xFFFF, pointer)
         vcpu.eflags = eflags
     emulator.next_eip = eip
 

@@ -166,7 +166,7 @@ class Crossing:
     def _selector(self, register: int, hidden: int) -> int:
         """The selector by which IRET loads CS or SS with what the guest believes is there."""
         segment, ring = self._vcpu.segments[register], self._ring
-        is_shown = not segment.is_conforming or ring == _USER_RING
+        is_shown = ring == _USER_RING or not segment.is_conforming
         if is_shown and self._descriptors.fill(segment.selector, segment):
             return segment.selector & SELECTOR_NOT_RPL | ring
         self._world.set_descriptor(hidden, *deprivileged(segment, ring))

@@ -81,7 +81,7 @@ class RingMonitor:
         frames = range(layout.GUEST_FIRST_FRAME, layout.GUEST_FIRST_FRAME + ram_bytes // 4096)
         self.memory = GuestMemory(
             memoryview(machine.processor.memory.data),
-            machine.processor.write_physical,
+            world.write_memory,
             frames,
             platform.bus,
         )

@@ -129,7 +129,7 @@ class ShadowDescriptors:
     def find(self, selector: int, guest: Segment) -> bool:
         """Whether the shadow at a selector stands for exactly this segment."""
         shadow = self._shadows.get(selector & SELECTOR_NOT_RPL)
-        return shadow is not None and shadow.guest == guest._replace(selector=0)
+        return shadow is not None and shadow.guest[1:] == guest[1:]
 
     def segment_at(self, selector: int) -> Segment:
         """What the guest has loaded by itself through a shadowed descriptor."""
@@ -152,7 +152,7 @@ class ShadowDescriptors:
             return False
         low, high = self._memory.read(low_place, 4), self._memory.read(high_place, 4)
         found = parse(0, low, high)
-        if found != guest._replace(selector=0) or not found.is_present:
+        if found[1:] != guest[1:] or not found.is_present:
             return False
         self.drop(key)
         self._enter(key, found, gva, (low_place, high_place))

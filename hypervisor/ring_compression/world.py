@@ -43,6 +43,7 @@ from isa.registers import (
     SS,
 )
 from isa.vectors import PUSHES_ERROR_CODE
+from isa.workspace import PAGE_HAS_CODE
 
 _STUB_BYTES: Final = 16
 _PUSH_ZERO: Final = b"\x6a\x00"
@@ -83,6 +84,7 @@ class World:
         self._ram = memoryview(self.processor.memory.data)
         # Single words of an array are read and written faster through a memoryview.
         self.cpu = memoryview(self.processor.cpu.data)
+        self._page_flags = memoryview(self.processor.marks.data)[self.processor.ram_bytes :]
         self.words: Words = self.processor.memory.view(np.uint32)
         self._root = -1
         self._cr0 = 0
@@ -157,6 +159,13 @@ class World:
         processor.gpr[ESP] = _FRAME_GVA
         stub = layout.linear(layout.STUBS_HPA)
         processor.eip = stub + len(_PUSH_ZERO + _TRAPDOOR) + 1  # behind a trapdoor: the way back
+
+    def write_memory(self, hpa: int, data: bytes) -> None:
+        """Store bytes within one page; the machine forgets code that it has decoded from there."""
+        if self._page_flags[hpa >> PAGE_SHIFT] & PAGE_HAS_CODE:
+            self.processor.write_physical(hpa, data)
+        else:
+            self._ram[hpa : hpa + len(data)] = data
 
     # --- descriptors ---------------------------------------------------------------------------
 
