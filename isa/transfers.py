@@ -152,6 +152,7 @@ def check_call_gate(cpu: State, core: Workspace, selector: int, high: int) -> in
 def far_jump(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int, offset: int, size: int
 ) -> int:
+    """Far JMP to a selector: a code segment or a call gate."""
     if not is_protected(cpu):
         return jump_real(cpu, core, selector, offset)
     gva, low, high = read_code_descriptor(cpu, core, ram, marks, selector)
@@ -167,6 +168,7 @@ def far_jump(
 
 @jit
 def jump_real(cpu: State, core: Workspace, selector: int, offset: int) -> int:
+    """Far JMP in real or virtual-8086 mode."""
     if offset > cpu[LIMIT + CS]:
         raise_fault(core, vectors.GP, 0)
         return TROUBLED
@@ -222,6 +224,7 @@ def jump_through_gate(
 def far_call(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int, offset: int, size: int
 ) -> int:
+    """Far CALL of a selector: a code segment or a call gate."""
     if not is_protected(cpu):
         return call_real(cpu, core, ram, marks, selector, offset, size)
     gva, low, high = read_code_descriptor(cpu, core, ram, marks, selector)
@@ -270,6 +273,7 @@ def push_return_address(
 def call_real(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int, offset: int, size: int
 ) -> int:
+    """Far CALL in real or virtual-8086 mode."""
     if check_room(cpu, core, size) < 0:
         return TROUBLED
     if offset > cpu[LIMIT + CS]:
@@ -424,6 +428,7 @@ def far_return(
 
 @jit
 def far_return_real(cpu: State, core: Workspace, selector: int, offset: int, used: int) -> int:
+    """RETF in real or virtual-8086 mode, releasing `used` bytes of the stack."""
     if offset > cpu[LIMIT + CS]:
         raise_fault(core, vectors.GP, 0)
         return TROUBLED

@@ -250,11 +250,22 @@ class ProtectedMachine:
         form = getattr(forms, f"F_{name}")
         at = self.record(form, **fields)
         self.core[w.TROUBLE] = 0
+        refresh(self.cpu, self.core)  # tests change segment caches by hand
         if name.startswith(("IN_", "OUT_")):
-            return int(execute_port(*self.arrays, at))
-        if columns.OPERATION[form] in (forms.O_JMP_FAR, forms.O_CALL_FAR, forms.O_RET_FAR):
-            return int(execute_transfer(*self.arrays, at))
-        return int(execute_system(*self.arrays, at))
+            status = execute_port(*self.arrays, at)
+        elif columns.OPERATION[form] in (forms.O_JMP_FAR, forms.O_CALL_FAR, forms.O_RET_FAR):
+            status = execute_transfer(*self.arrays, at)
+        else:
+            status = execute_system(*self.arrays, at)
+        self.check_derived()
+        return int(status)
+
+    def check_derived(self) -> None:
+        """Assert that what decoding depends on was brought up to date."""
+        derived = (w.MODE, w.TLB_HALF, w.FLAT_LAST_PAGE)
+        before = [int(self.core[at]) for at in derived]
+        refresh(self.cpu, self.core)
+        assert before == [int(self.core[at]) for at in derived], "modes.refresh is missing"
 
     # --- outcomes ---
 
@@ -275,7 +286,10 @@ class ProtectedMachine:
         return int(self.core[w.FAULT_VECTOR]), int(self.core[w.FAULT_ERROR])
 
     def deliver(self, vector: int, error: int = -1, kind: int = events.HARDWARE) -> int:
-        return int(events.deliver(*self.arrays, vector, error, kind))
+        refresh(self.cpu, self.core)
+        status = events.deliver(*self.arrays, vector, error, kind)
+        self.check_derived()
+        return int(status)
 
     def snapshot(self) -> bytes:
         """Architectural state and memory, for "nothing has changed"."""

@@ -10,6 +10,7 @@ from isa import events, state, vectors
 from isa import workspace as w
 from isa.events import EXTERNAL, HARDWARE, PRIVILEGED, SOFTWARE
 from isa.exits import Exit
+from isa.modes import refresh
 from isa.records import TRANSFER, TROUBLED
 from isa.registers import ATTR_UNUSABLE, CS, DS, ES, ESP, FS, GS, SS, TR
 from tests.isa.protected_machine import (
@@ -49,7 +50,10 @@ def frame(machine: ProtectedMachine, words: int, size: int = 4) -> list[int]:
 
 def attempt(machine: ProtectedMachine, vector: int, error: int, kind: int) -> int:
     machine.core[w.TROUBLE] = 0
-    return int(events.attempt(*machine.arrays, vector, error, kind))
+    refresh(machine.cpu, machine.core)
+    status = events.attempt(*machine.arrays, vector, error, kind)
+    machine.check_derived()
+    return int(status)
 
 
 # --- all rules at once -----------------------------------------------------------------------

@@ -307,6 +307,24 @@ def test_iret_in_real_mode(size: int) -> None:
     assert machine.eflags == 0x7ED7 & ~0x28 | high
 
 
+@pytest.mark.parametrize(("missing", "fits"), [(0, True), (1, False)])
+def test_iret_in_real_mode_pops_three_words(missing: int, fits: bool) -> None:
+    machine = ProtectedMachine()
+    machine.enter_real_mode()
+    push_frame(machine, [0x77, 0x400, 2], 2)
+    machine.cpu[state.LIMIT + SS] = machine.esp + 5 - missing
+    assert iret(machine, 2) == (TRANSFER if fits else TROUBLED)
+
+
+def test_iret_in_real_mode_reaches_what_the_code_segment_reaches() -> None:
+    machine = ProtectedMachine()
+    machine.enter_real_mode()
+    machine.cpu[state.LIMIT + CS] = 0xFFFFFFFF
+    push_frame(machine, [0x10000, 0x400, 2])
+    assert iret(machine) == TRANSFER
+    assert machine.eip == 0x10000
+
+
 def test_iret_in_real_mode_checks_the_limit() -> None:
     machine = ProtectedMachine()
     machine.enter_real_mode()
