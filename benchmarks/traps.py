@@ -50,8 +50,12 @@ BASELINE: Final = "bare"
 MONITORS: Final = ("ring",)
 TARGET_US: Final = 20.0
 
-# A short run and a long one; longer where an operation is cheap.
-LENGTHS: Final[Mapping[str, tuple[int, int]]] = {"bare": (500, 100_500), "ring": (500, 10_500)}
+# A short run and a long one, in operations; the long one takes at least so much processor time.
+Lengths = Mapping[str, tuple[int, int]]
+TECHNIQUES: Final = (BASELINE, *MONITORS)
+SHORT: Final = 500
+LONG_RUN_S: Final = 0.25
+_MOST_OPERATIONS: Final = 20_000_000
 
 
 class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,10 +102,17 @@ def measure_kinds(
     names: Sequence[str],
     *,
     repeats: int,
-    lengths: Mapping[str, tuple[int, int]] = LENGTHS,
+    lengths: Lengths | None = None,
     announce: Callable[[str], None] = lambda _name: None,
 ) -> Results:
-    """Measure the kinds named, each under all techniques in turns."""
+    """Measure the kinds named, each under all techniques in turns.
+
+    Args:
+        names: keys of KINDS.
+        repeats: turns.
+        lengths: by technique, instead of what `chosen_lengths` finds.
+        announce: called with the name of each kind before it is measured.
+    """
     announce(EMPTY)
     empty = measure_image(empty_loop(), repeats=repeats, lengths=lengths)
     kinds = []
@@ -114,29 +125,43 @@ def measure_kinds(
 
 
 def measure_image(
-    image: BootImage, *, repeats: int, lengths: Mapping[str, tuple[int, int]]
+    image: BootImage, *, repeats: int, lengths: Lengths | None = None
 ) -> dict[str, Difference]:
     """One loop under every technique."""
+    lengths = lengths or {name: chosen_lengths(name, image) for name in TECHNIQUES}
     last: dict[tuple[str, int], Technique] = {}
 
     def timed(name: str, count: int) -> Sample:
-        machine = ready_machine(name, with_repeats(image, count))
-        with stopwatch() as sample:
-            machine.run()
-        if machine.exit_code != GOOD_EXIT_CODE:
-            raise RuntimeError(f"{image.name} under {name} ended with {machine.exit_code}")
-        last[name, count] = machine
+        sample, last[name, count] = time_run(name, image, count)
         return sample
 
-    def turn(name: str) -> Sample:
-        short, long = lengths[name]
+    def turn(name: str, short: int, long: int) -> Sample:
         return (timed(name, long) - timed(name, short)) / (long - short)
 
-    samples = interleave({name: partial(turn, name) for name in lengths}, repeats=repeats)
+    cases = {name: partial(turn, name, *pair) for name, pair in lengths.items()}
+    samples = interleave(cases, repeats=repeats)
     return {
         name: _difference(samples[name], last[name, short], last[name, long], long - short)
         for name, (short, long) in lengths.items()
     }
+
+
+def chosen_lengths(name: str, image: BootImage) -> tuple[int, int]:
+    """A short length, and one that is long enough for the clock."""
+    long = 4 * SHORT
+    while long < _MOST_OPERATIONS and time_run(name, image, long)[0].cpu_s < LONG_RUN_S:
+        long *= 4
+    return SHORT, long
+
+
+def time_run(name: str, image: BootImage, count: int) -> tuple[Sample, Technique]:
+    """Time one run of so many operations, which must end well."""
+    machine = ready_machine(name, with_repeats(image, count))
+    with stopwatch() as sample:
+        machine.run()
+    if machine.exit_code != GOOD_EXIT_CODE:
+        raise RuntimeError(f"{image.name} under {name} ended with {machine.exit_code}")
+    return sample, machine
 
 
 def ready_machine(name: str, image: BootImage) -> Technique:
