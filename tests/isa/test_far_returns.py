@@ -189,3 +189,15 @@ def test_transfers_are_booked_at_the_level_they_leave() -> None:
     assert list(machine.cpu[state.RETIRED : state.RETIRED + 4]) == [1, 0, 0, 0]
     assert machine.core[w.COUNT + w.EVENT_FAR_TRANSFER] == 1
     assert machine.cpu[state.CYCLES] == 5
+
+
+@pytest.mark.parametrize("way", ["same", "outer", "real"])
+def test_every_way_back_is_charged(way: str) -> None:
+    machine = ProtectedMachine()
+    if way == "real":
+        machine.enter_real_mode()
+    code = {"same": CODES[0], "outer": CODES[3] | 3, "real": 0x100}[way]
+    push_frame(machine, [0x500, code, 0x9000, DATAS[3] | 3])
+    assert machine.execute("RETF_o32") == TRANSFER
+    assert machine.core[w.COUNT + w.EVENT_FAR_TRANSFER] == 1
+    assert machine.cpu[state.RETIRED] == 1

@@ -241,6 +241,19 @@ def test_iret_is_booked_at_the_level_it_leaves() -> None:
     assert machine.cpu[state.CYCLES] == 7
 
 
+@pytest.mark.parametrize("way", ["same", "outer", "v86", "real"])
+def test_every_way_back_is_charged(way: str) -> None:
+    machine = ProtectedMachine()
+    if way == "real":
+        machine.enter_real_mode()
+    flags = VM | 2 if way == "v86" else 2
+    code = {"same": CODES[0], "outer": CODES[3] | 3}.get(way, 0x100)
+    push_frame(machine, [0x500, code, flags, 0x9000, DATAS[3] | 3, 0, 0, 0, 0])
+    assert iret(machine) == TRANSFER
+    assert machine.core[w.COUNT + w.EVENT_IRET] == 1
+    assert machine.cpu[state.RETIRED] == 1
+
+
 # --- virtual-8086 and real mode --------------------------------------------------------------
 
 V86_FRAME = [0x1234, 0x100, VM | IF | 2, 0x1F000, 0x200, 0x301, 0x302, 0x303, 0x304]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isa import state, vectors
+from isa import workspace as w
 from isa.records import TRANSFER, TROUBLED
 from isa.registers import CS, DS, ESP, SS
 from tests.isa.protected_machine import (
@@ -379,3 +380,19 @@ def test_conforming_code_runs_at_the_level_of_its_caller() -> None:
     machine.describe(CODE_SLOT, descriptor(kind=CODE_RX_CONFORMING, dpl=0))
     assert transfer(machine, "JMP", CODE_SLOT, TARGET, 4) == TRANSFER
     assert (machine.level, machine.selector(CS)) == (3, CODE_SLOT | 3)
+
+
+@pytest.mark.parametrize("name", ["JMP", "CALL"])
+@pytest.mark.parametrize("way", ["direct", "gate", "inwards", "real"])
+def test_every_way_is_charged_where_it_starts(name: str, way: str) -> None:
+    machine = ProtectedMachine()
+    level = 1 if way == "inwards" and name == "CALL" else 0
+    if way == "real":
+        machine.enter_real_mode()
+    else:
+        machine.set_level(level)
+    machine.describe(GATE_SLOT, gate(CODES[0], TARGET, CALL32, 3))
+    selector = {"direct": CODES[0], "real": 0x100}.get(way, GATE_SLOT)
+    assert transfer(machine, name, selector, 0x500, 4) == TRANSFER
+    assert machine.core[w.COUNT + level * w.EVENTS + w.EVENT_FAR_TRANSFER] == 1
+    assert machine.cpu[state.RETIRED + level] == 1
