@@ -71,8 +71,8 @@ test-coverage: $(DEV_READY)
 	@rm -f .coverage .coverage.*
 	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -m "not compiled and not slow" \
 		tests/isa tests/tools tests/oracles
-	@$(BIN)/coverage run --source=hypervisor -m pytest -q -m "not slow" \
-		tests/hypervisor tests/equivalence
+	@$(BIN)/coverage run --source=hypervisor,tools -m pytest -q -m "not slow" \
+		tests/hypervisor tests/equivalence tests/tools/test_run_verb.py tests/tools/test_compare_verb.py
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=$(COVERAGE_GATE)
 

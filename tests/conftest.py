@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +18,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything about the processor is run again with bounds checks in the compiled code."""
+    processor_tests = Path(__file__).parent / "isa"
+    for item in items:
+        if item.path.parent == processor_tests:
+            item.add_marker(pytest.mark.bounds)
 
 
 @pytest.fixture(scope="session")
