@@ -240,7 +240,7 @@ class _Assembler:
         """Give the sections their addresses."""
         self.diagnostics.raise_if_any()
         place = self.place
-        sections = [section for section in place.sections.values() if section.used]
+        sections = place.used_sections()
         try:
             if self.source.format == "bin":
                 place.image_order = place_flat(sections, place.origin or 0)

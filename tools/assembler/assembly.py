@@ -98,7 +98,7 @@ def build(
     homes = {label: home.name for label, home in place.labels.items() if home is not None}
     values = _values(place)
     symbols = {symbol: value for symbol, value in values.items() if symbol in homes}
-    sections = [section for section in place.sections.values() if section.used]
+    sections = place.used_sections()
     origin = place.origin or 0
     if format == "bin":
         segments = _flat_segments(place)
@@ -106,6 +106,8 @@ def build(
     else:
         from tools.elf_writer import write_executable
 
+        for symbol in sorted(place.globals - values.keys()):
+            raise TrapgateError(f"{name}: global symbol '{symbol}' is not defined")
         segments = _executable_segments(place)
         origin = min((segment.address for segment in segments), default=0)
         content = b""
@@ -152,7 +154,7 @@ def _values(place: Place) -> dict[str, int]:
 
 
 def _flat_segments(place: Place) -> list[Segment]:
-    sections = sorted(place.sections.values(), key=lambda section: section.address)
+    sections = sorted(place.used_sections(), key=lambda section: section.address)
     return [
         Segment(
             section.address,
@@ -162,7 +164,7 @@ def _flat_segments(place: Place) -> list[Segment]:
             section.writable,
         )
         for section in sections
-        if section.used and section.size
+        if section.size
     ]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tools.assembler.errors import SourceError
+from tools.assembler.errors import FatalError, SourceError
 from tools.assembler.lexer import (
     IDENTIFIER,
     NUMBER,
@@ -144,7 +144,7 @@ class Defines:
     def _account(self, count: int) -> None:
         self._grown += count + 1
         if self._grown > MAX_TOKENS_IN_LINE:
-            raise SourceError(f"the line expands to more than {MAX_TOKENS_IN_LINE} words")
+            raise FatalError(f"the line expands to more than {MAX_TOKENS_IN_LINE} words")
 
     def _replacement(
         self, tokens: list[Token], index: int, active: frozenset[str]

@@ -98,7 +98,7 @@ def _uncommon(kind: str, text: str, spaced: bool) -> Token:
     if kind == "number":
         value = parse_number(text)
         if value is None:
-            reason = f"'{text}' is not a number"
+            reason = f"'{text[:40]}' is not a number"
             if re.fullmatch(r"[0-9]+\.[0-9]*(?:[eE][0-9]*)?", text):
                 reason = f"floating-point constant '{text}' is not supported"
             return Token(INVALID, text, reason, spaced)
@@ -119,6 +119,8 @@ def parse_number(text: str) -> int | None:
     """The value of an integer constant in any of NASM's spellings; None when it is not one."""
     digits = text.replace("_", "").lower()
     base = 10
+    if digits == "0x":
+        return None
     if digits[0] == "$":
         base, digits = 16, digits[1:]
     elif digits[:2] in _PREFIXES and len(digits) > 2 and not _hexadecimal(digits):

@@ -243,15 +243,9 @@ def _plain_register(expression: Expression) -> Register | None:
 def _parse_memory(
     parser: ExpressionParser, size: int, distance: str, segment: Register | None
 ) -> Operand:
-    """[keywords segment: expression]"""
+    """[keywords segment: keywords expression]"""
     parser.expect("[")
-    displacement, nosplit = 0, False
-    while (word := _keyword(parser.peek())) in _ADDRESS_WORDS:
-        if word == "nosplit":
-            nosplit = True
-        elif word != "abs":
-            displacement = SIZES[word]
-        parser.index += 1
+    wishes = _wishes(parser, Wishes())
     parser.folds = False  # the spelling counts
     expression = parser.parse()
     if parser.accept(":"):
@@ -259,12 +253,12 @@ def _parse_memory(
         if register is None or register.file != "sreg":
             raise SourceError("only a segment register can stand before ':' in an address")
         segment = register
+        wishes = _wishes(parser, wishes)
         expression = parser.parse()
     parser.expect("]")
     parser.folds = True
-    wishes = Wishes(nosplit, displacement)
     folded = fold(expression)
-    needs_hint = nosplit or count_registers(expression) > 1
+    needs_hint = wishes.nosplit or count_registers(expression) > 1
     return MemoryOperand(
         folded,
         expression if needs_hint else None,
@@ -274,3 +268,14 @@ def _parse_memory(
         wishes,
         isinstance(folded, Constant),
     )
+
+
+def _wishes(parser: ExpressionParser, wishes: Wishes) -> Wishes:
+    """The keywords that come next in an address, added to those before."""
+    while (word := _keyword(parser.peek())) in _ADDRESS_WORDS:
+        if word == "nosplit":
+            wishes = wishes._replace(nosplit=True)
+        elif word != "abs":
+            wishes = wishes._replace(displacement=SIZES[word])
+        parser.index += 1
+    return wishes

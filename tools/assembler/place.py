@@ -16,7 +16,7 @@ from tools.assembler.expressions import Constant, Expression, no_registers
 from tools.assembler.sections import ADDRESS_LIMIT, MAX_IMAGE_BYTES, Section, new_section
 from tools.assembler.values import UNKNOWN_VALUE, Base, Linear, Value
 
-MAX_STEPS: Final = 2_000_000  # statements run in all passes together
+MAX_STEPS: Final = 1_000_000  # statements run in all passes together
 
 Attributes = Mapping[str, Expression | str | bool]
 
@@ -58,6 +58,7 @@ class Place:
         self.index = 0
         self.changed = ""
         self._budget = MAX_STEPS
+        self._used_count = 0
         self.entry_name: str | None = None
         self.image_order: Sequence[Section] = ()
         self.segments: Sequence[Sequence[Section]] = ()
@@ -103,13 +104,24 @@ class Place:
             section = self.sections[name] = new_section(name)
         return section
 
+    def _use(self) -> None:
+        """Remember in which order the sections are used."""
+        if not self.section.used:
+            self._used_count += 1
+            self.section.used = self._used_count
+
+    def used_sections(self) -> list[Section]:
+        """The sections that the source uses, in that order."""
+        used = [section for section in self.sections.values() if section.used]
+        return sorted(used, key=lambda section: section.used)
+
     def switch(self, name: str, attributes: Attributes) -> None:
         """Continue in a section, which may be new."""
         section = self._section(name)
         self._absolute = None
         self.section = section
         self._line_offset = section.size
-        section.used = True
+        self._use()
         if attributes and name not in self._locked:
             self._locked.add(name)
             for key, value in attributes.items():
@@ -230,7 +242,8 @@ class Place:
         self.defined[name] = Definition(self.position, is_label)
         if is_label:
             self.labels[name] = None if self._absolute is not None else self.section
-            self.section.used = self.section.used or self._absolute is None
+            if self._absolute is None:
+                self._use()
         if old != value:
             self.changed = name
             self.symbols[name] = value
@@ -255,7 +268,7 @@ class Place:
         self.check_room(size)
         self._total += size
         self.section.size += size
-        self.section.used = True
+        self._use()
 
     def put(self, content: bytes, is_code: bool = False, repeats: int = 1) -> None:
         """Add content."""
@@ -290,7 +303,7 @@ class Place:
             if not self.section.nobits:
                 self.section.content += bytes(size)
         self.section.size += size
-        self.section.used = True
+        self._use()
 
     def _record(self, size: int, is_code: bool, repeats: int = 1) -> None:
         if size:

@@ -40,7 +40,7 @@ from tools.assembler.sources import (
 )
 
 MAX_LINES: Final = 100_000
-MAX_WORDS: Final = 4_000_000  # of all lines together
+MAX_WORDS: Final = 1_000_000  # of all lines together
 MAX_SOURCES: Final = 200
 MAX_INCLUDES: Final = 32
 

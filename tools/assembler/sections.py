@@ -38,7 +38,7 @@ class Section(Base):
         self.vfollows = ""
         self.size = 0
         self.offset = 0  # where the content is loaded; addresses may be others
-        self.used = False
+        self.used = 0  # as which one it was first used; 0: not at all
         self.content = bytearray()
         self.terms: Mapping[Term, int] = {self: 1}
         self.marks = {

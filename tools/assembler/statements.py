@@ -103,6 +103,8 @@ class Data(Statement):
                 total += self._count(item.count, place) * self._size(item.items, place)
             elif item.expression is not None:
                 total += self.width
+                if place.pass_number == 2:  # report what is undefined together with other errors
+                    no_registers(item.expression.evaluate(place))
             else:
                 total += len(item.content)
         return total
