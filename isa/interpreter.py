@@ -15,6 +15,7 @@ Source: SDM vol. 2 for every operation; DESIGN of the loop: docs/architecture.md
 """
 
 from isa import workspace as w
+from isa.accounts import raise_fault
 from isa.cold import cold
 from isa.entry import after_trouble, enter, finish, software_interrupt, start
 from isa.flags import carry, condition, overflow, parity, sign
@@ -48,6 +49,7 @@ from isa.jit import jit, load8, load16, load32, store8, store16, store32
 from isa.modes import MODE_CODE32
 from isa.records import (
     DONE,
+    HANDLER_MASK,
     LEFT_SHIFT,
     LENGTH_SHIFT,
     OFFSET_MASK,
@@ -55,9 +57,10 @@ from isa.records import (
     PAGE_SHIFT,
     TRANSFER,
 )
-from isa.registers import EFLAGS_TF
-from isa.specialise import FIRST_DIRECT, H_END, HOT
-from isa.state import EFLAGS, EIP, PENDING_DEBUG, PENDING_INTERRUPT, State
+from isa.registers import CS, EFLAGS_TF, ESP
+from isa.specialise import FIRST_DIRECT, FIRST_HOT, H_END, HOT
+from isa.state import EFLAGS, EIP, GPR, LIMIT, PENDING_DEBUG, PENDING_INTERRUPT, State
+from isa.vectors import GP
 from isa.workspace import LF_RESULT, OPS, OPS_MASK, SCRATCH_RECORDS, Bytes, Workspace
 
 M32 = 0xFFFFFFFF
@@ -176,6 +179,21 @@ XOR32_MR = HOT["XOR32_MR"]
 XOR32_RI = HOT["XOR32_RI"]
 XOR32_RM = HOT["XOR32_RM"]
 XOR32_RR = HOT["XOR32_RR"]
+
+CODE_LIMIT = LIMIT + CS
+
+
+@jit
+def undo_transfer(cpu: State, core: Workspace, at: int) -> None:
+    """#GP(0) for a specialised branch, jump or return beyond the limit of the code segment.
+
+    Calls look at the limit before they push; the others do what can be taken back, so that the
+    usual case, a target that the jump cache knows, costs nothing.
+    """
+    op = core[at] & HANDLER_MASK
+    if op == RET or op == RET_I:
+        cpu[GPR + ESP] = cpu[GPR + ESP] - 4 - core[at + 2] & M32
+    raise_fault(core, GP, 0)
 
 
 @jit
@@ -711,10 +729,11 @@ def run(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> i
             elif op == CALL:
                 s501 = cpu[4] - 4 & M32
                 t501 = entry_of(core, s501)
-                if may_write(core, t501, s501 + 3):
+                c0 = relative(core, at, head, delta)
+                if may_write(core, t501, s501 + 3) and c0 <= cpu[CODE_LIMIT]:
                     store32(ram, s501 + core[t501 + 3], following(core, at, head, delta))
                     cpu[4] = s501
-                    eip = relative(core, at, head, delta)
+                    eip = c0
                     link = core[at + 3]
             elif op == RET:
                 s1 = cpu[4]
@@ -781,7 +800,7 @@ def run(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> i
                 c1 = cpu[head >> 14 & 7]
                 s504 = cpu[4] - 4 & M32
                 t504 = entry_of(core, s504)
-                if may_write(core, t504, s504 + 3):
+                if may_write(core, t504, s504 + 3) and c1 <= cpu[CODE_LIMIT]:
                     store32(ram, s504 + core[t504 + 3], following(core, at, head, delta))
                     cpu[4] = s504
                     eip = c1
@@ -791,9 +810,11 @@ def run(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> i
                 s902 = cpu[4] - 4 & M32
                 t902 = entry_of(core, s902)
                 if may_read(core, e902, g902 + 3) and may_write(core, t902, s902 + 3):
-                    eip = load32(ram, g902 + core[e902 + 3])
-                    store32(ram, s902 + core[t902 + 3], following(core, at, head, delta))
-                    cpu[4] = s902
+                    c2 = load32(ram, g902 + core[e902 + 3])
+                    if c2 <= cpu[CODE_LIMIT]:
+                        store32(ram, s902 + core[t902 + 3], following(core, at, head, delta))
+                        cpu[4] = s902
+                        eip = c2
             elif op == MOV8_RM:
                 g39 = address(cpu, core, at, head)
                 e39 = entry_of(core, g39)
@@ -1071,6 +1092,14 @@ def run(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> i
             if link == 0:
                 slot = w.JUMP + ((eip ^ eip >> 12) & w.JUMP_MASK) * 2
                 if core[slot] != core[w.JUMP_BASE] + (core[w.MODE] << 32) + eip:
+                    if eip > cpu[CODE_LIMIT] and op >= FIRST_HOT:
+                        core[w.BUDGET] = budget - left + 1
+                        core[w.LEFT] = left
+                        cpu[EIP] = delta + (core[at + 1] >> OFFSET_SHIFT & OFFSET_MASK) & M32
+                        undo_transfer(cpu, core, at)
+                        if after_trouble(cpu, core, ram, marks):
+                            return finish(cpu, core)
+                        break
                     core[w.BUDGET] = budget
                     core[w.LEFT] = 0
                     cpu[EIP] = eip
