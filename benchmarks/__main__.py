@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import interpreter, startup, traps
+from benchmarks import interpreter, startup, targets, traps
 from benchmarks.report import PAGE, with_tables
 
 BENCHMARKS = (startup, interpreter, traps)
@@ -16,7 +16,7 @@ BENCHMARKS = (startup, interpreter, traps)
 
 def page_tables() -> dict[str, str]:
     """Every table of the page, from the saved results."""
-    return {name: text for each in BENCHMARKS for name, text in each.tables().items()}
+    return {name: text for each in (*BENCHMARKS, targets) for name, text in each.tables().items()}
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ WARM: Final = (
     ),
 )
 COLD_CASE: Final = Case(
-    COLD, "the same with an empty cache", ("run", "guests/hello"), target_s=60.0
+    COLD, "`trapgate run guests/hello`, empty cache", ("run", "guests/hello"), target_s=60.0
 )
 _PLACE_OF_COLD: Final = 5  # behind `trapgate run guests/hello`
 

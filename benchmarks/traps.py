@@ -45,6 +45,7 @@ KINDS: Final[Mapping[str, str]] = {
     "pte_write": "live PTE write, INVLPG",
     "page_fault": "page fault and unmapping",
 }
+PLAINEST: Final = "read_cr0"  # nothing but the trap and one register
 EMPTY: Final = "empty"
 BASELINE: Final = "bare"
 MONITORS: Final = ("ring",)
