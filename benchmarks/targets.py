@@ -38,7 +38,7 @@ def _speed() -> Iterator[Row]:
 
 
 def _round_trips() -> Iterator[Row]:
-    """The plainest kind stands for the price of the trap itself; the dearest says what it misses."""
+    """The plainest kind is the price of the trap itself; the dearest, what a trap can cost."""
     results = load("traps", traps.Results).results
     trips = {kind.name: kind.costs[traps.MONITORS[0]].round_trip_us for kind in results.kinds}
     known = {name: trip for name, trip in trips.items() if trip is not None}
