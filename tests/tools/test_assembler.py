@@ -10,7 +10,7 @@ import pytest
 
 from isa.errors import TrapgateError
 from tests.tools.golden import LINES, PROGRAMS, read_lines, read_program
-from tools.assembler import Assembly, assemble_file, assemble_text
+from tools.assembler import Assembly, AssemblyError, assemble_file, assemble_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -152,6 +152,13 @@ def test_source_bytes_survive(tmp_path):
     source.write_bytes(b"\xef\xbb\xbfdb '\xc3\xa9', `\xe2\x82\xac`\r\n")
     assert assemble_file(source).bytes == "é€".encode()
     assert assemble_text("db 'é€'").bytes == "é€".encode()
+
+
+def test_names_may_be_in_any_language():
+    assembly = assemble_text("début: nop\nfin equ début\n", format="elf32")
+    assert dict(assembly.symbols) == {"début": 0x100000}
+    with pytest.raises(AssemblyError, match="unknown instruction 'début'"):
+        assemble_text("début fin")
 
 
 def test_nothing_at_all_is_an_empty_image():

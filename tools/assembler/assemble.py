@@ -208,7 +208,7 @@ class _Assembler:
         for _ in range(MAX_PASSES):
             if not self.place.changed and self.place.pass_number > 1:
                 return
-            if self.diagnostics.errors and self.place.pass_number > 1:
+            if self.diagnostics.errors and self.place.pass_number > 1 and not self.reads_places:
                 return
             self._again(emitting=False)
         name = self.place.changed

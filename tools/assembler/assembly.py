@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from isa.errors import TrapgateError
 from tools.assembler import listing
-from tools.assembler.errors import Diagnostic, Diagnostics, SourceError
+from tools.assembler.errors import Diagnostic, Diagnostics, SourceError, readable
 from tools.assembler.place import Place, Record
 from tools.assembler.preprocessor import TraceLine
 from tools.assembler.sections import Section
@@ -54,7 +54,7 @@ class Assembly:
     """
 
     format: str
-    bytes: bytes
+    bytes: bytes = field(repr=False)
     origin: int
     entry: int
     symbols: Mapping[str, int]
@@ -95,8 +95,12 @@ def build(
     name: str, format: str, place: Place, trace: Sequence[TraceLine], diagnostics: Diagnostics
 ) -> Assembly:
     """The result, from the place at the end of the last pass."""
-    homes = {label: home.name for label, home in place.labels.items() if home is not None}
     values = _values(place)
+    homes = {
+        readable(label): home.name
+        for label, home in place.labels.items()
+        if home is not None and label in place.defined
+    }
     symbols = {symbol: value for symbol, value in values.items() if symbol in homes}
     sections = place.used_sections()
     origin = place.origin or 0
@@ -106,7 +110,7 @@ def build(
     else:
         from tools.elf_writer import write_executable
 
-        for symbol in sorted(place.globals - values.keys()):
+        for symbol in sorted(place.globals - place.defined.keys()):
             raise TrapgateError(f"{name}: global symbol '{symbol}' is not defined")
         segments = _executable_segments(place)
         origin = min((segment.address for segment in segments), default=0)
@@ -120,7 +124,7 @@ def build(
         symbols,
         {symbol: value for symbol, value in values.items() if symbol not in homes},
         homes,
-        frozenset(place.globals),
+        frozenset(readable(symbol) for symbol in place.globals),
         segments,
         tuple(diagnostics.warnings),
         sections,
@@ -149,7 +153,7 @@ def _values(place: Place) -> dict[str, int]:
             if isinstance(value, Linear):
                 continue
             raise
-        found[name] = number & 0xFFFFFFFF
+        found[readable(name)] = number & 0xFFFFFFFF
     return dict(sorted(found.items(), key=lambda pair: pair[1]))
 
 

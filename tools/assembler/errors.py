@@ -122,7 +122,15 @@ class Diagnostics:
         return True
 
 
+def readable(text: str) -> str:
+    """Source text, which has one character per byte, as people read it."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
 def _shortened(message: str) -> str:
     """The message on one line of sensible length, whatever the source has in it."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in message)
+    line = "".join(letter if letter.isprintable() else "?" for letter in readable(message))
     return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]}…"

@@ -35,9 +35,8 @@ from tools.assembler.operands import (
     IMMEDIATE,
     IS_ONE,
     MEMORY,
-    REGISTER,
     SIZE_NAMES,
-    SIZES,
+    Shape,
 )
 
 _SOME_REGISTER: Final = REGISTERS["ebx"]
@@ -52,8 +51,6 @@ _CONSTANT_BYTES: Final = {
     kinds.K_PTR16_16: 4,
     kinds.K_PTR16_32: 6,
 }
-
-Shape = tuple[object, ...]
 
 
 class Choice(NamedTuple):
@@ -107,7 +104,7 @@ def _orders(mnemonic: str, shapes: tuple[Shape, ...]) -> Iterator[tuple[int, ...
     """The operands as written, and in the table's order where custom allows another one."""
     count = len(shapes)
     written = tuple(range(count))
-    if mnemonic == "imul" and count == 2 and shapes[1][0] == IMMEDIATE:
+    if mnemonic == "imul" and count == 2 and shapes[1].kind == IMMEDIATE:
         yield (0, 0, 1)
         return
     if mnemonic == "xchg" and count == 2:
@@ -118,16 +115,18 @@ def _orders(mnemonic: str, shapes: tuple[Shape, ...]) -> Iterator[tuple[int, ...
 
 
 def _with_sizes(mnemonic: str, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-    """Memory of unknown size takes that of an immediate: `mov [ebx], dword 5`."""
-    if len(shapes) == 2 and shapes[0][0] == MEMORY and shapes[1][0] == IMMEDIATE:
-        (_, size, *rest), asked = shapes[0], shapes[1][1]
-        if not size and asked and _has_equal_sizes(mnemonic):
-            return ((MEMORY, asked, *rest), shapes[1])
-    if mnemonic in {"lar", "lsl"} and len(shapes) == 2 and shapes[1][0] == REGISTER:
-        register = shapes[1][1]
-        if isinstance(register, Register) and shapes[0] != shapes[1] and register.file == "r16":
-            if shapes[0][0] == REGISTER and getattr(shapes[0][1], "file", "") == "r32":
-                return (shapes[0], (REGISTER, Register("r32", register.number)))
+    """Operands that custom allows to be written with less, or with other sizes."""
+    if len(shapes) != 2:
+        return shapes
+    first, second = shapes
+    if first.kind == MEMORY and second.kind == IMMEDIATE:
+        # `mov [ebx], dword 5`: memory of unknown size takes that of the immediate.
+        if second.size and not first.size and _has_equal_sizes(mnemonic):
+            return first._replace(size=second.size), second
+    if mnemonic in {"lar", "lsl"} and first.register and second.register:
+        # `lar eax, cx`: the upper half of the second register does not count.
+        if (first.register.file, second.register.file) == ("r32", "r16"):
+            return first, second._replace(register=Register("r32", second.register.number))
     return shapes
 
 
@@ -139,51 +138,43 @@ def _has_equal_sizes(mnemonic: str) -> bool:
 
 def _takes(form: Form, shapes: tuple[Shape, ...], refusals: list[EncodingError]) -> bool:
     """Whether the form takes such operands; if not, the reason is added to the refusals."""
-    if mod_missing := len(shapes) != len(form.kinds):
-        refusals.append(EncodingError(f"{len(form.kinds)} operands", None, WRONG_KIND))
-    if mod_missing:
+    if len(shapes) != len(form.kinds):
         return False
-    stand_ins = [_stand_in(shape, kind) for shape, kind in zip(shapes, form.kinds, strict=True)]
+    pairs = list(zip(shapes, form.kinds, strict=True))
     try:
-        check_operands(form, stand_ins)
+        check_operands(form, [_stand_in(shape, kind) for shape, kind in pairs])
     except EncodingError as refusal:
         refusals.append(refusal.with_traceback(None))
         return False
-    return all(_reaches(form, kind, shape) for kind, shape in zip(form.kinds, shapes, strict=True))
+    return all(_reaches(form, kind, shape) for shape, kind in pairs)
 
 
 def _stand_in(shape: Shape, kind: int) -> Operand:
     """The encoder's kind of operand for a shape."""
-    if shape[0] == REGISTER:
-        assert isinstance(shape[1], Register)
-        return shape[1]
-    size = int(str(shape[1]))
-    if shape[0] == MEMORY:
-        base = None if shape[3] else _SOME_REGISTER
-        return Memory(base=base, bits=size, far=shape[2] == "far")
-    if shape[0] == FAR:
-        return FarPointer(0, 0, size)
+    if shape.register is not None:
+        return shape.register
+    if shape.kind == MEMORY:
+        base = None if shape.is_offset else _SOME_REGISTER
+        return Memory(base=base, bits=shape.size, far=shape.distance == "far")
+    if shape.kind == FAR:
+        return FarPointer(0, 0, shape.size)
     if kind in kinds.RELATIVE:
-        distance = "near" if size and not shape[2] else str(shape[2])
-        return Target(0, distance)
-    return Immediate(int(int(str(shape[4])) & IS_ONE), size, bool(shape[3]))
+        return Target(0, "near" if shape.size and not shape.distance else shape.distance)
+    return Immediate(shape.reach & IS_ONE, shape.size, shape.strict)
 
 
 def _reaches(form: Form, kind: int, shape: Shape) -> bool:
     """Whether a number's value allows this kind, and a target's size this operand size."""
     if kind in kinds.RELATIVE:
-        if shape[2] == "far":
-            return False
-        return not shape[1] or shape[1] == form.encoding.operand_size
-    if kind != kinds.K_IMM8S or shape[1] == 8:
+        return shape.distance != "far" and shape.size in {0, form.encoding.operand_size}
+    if kind != kinds.K_IMM8S or shape.size == 8:
         return True
-    fits = FITS_16 if form.data_bits == 16 else FITS_32
-    return bool(int(str(shape[4])) & fits)
+    return bool(shape.reach & (FITS_16 if form.data_bits == 16 else FITS_32))
 
 
 def _refuse_unknown_size(forms: list[Form], shapes: tuple[Shape, ...]) -> None:
     for position, shape in enumerate(shapes):
-        if shape[0] == MEMORY and not shape[1]:
+        if shape.kind == MEMORY and not shape.size:
             sizes = {kinds.KIND_BITS[form.kinds[position]] for form in forms}
             if len(sizes) > 1 and not any(form.flow for form in forms):
                 names = ", ".join(SIZE_NAMES[bits] for bits in sorted(sizes) if bits in SIZE_NAMES)
@@ -231,15 +222,13 @@ def _best(choices: list[Choice]) -> Choice:
 
 def _refusal(mnemonic: str, shapes: tuple[Shape, ...], refusals: list[EncodingError]) -> str:
     """Why no form takes the operands: the nearest form's own reason, or a description."""
-    written = ", ".join(describe(shape) for shape in shapes) or "no operands"
+    counts = sorted({len(form.kinds) for form in mnemonics()[mnemonic]})
+    if len(shapes) not in counts:
+        takes = " or ".join(str(count) for count in counts)
+        return f"{mnemonic} takes {takes} operands, not {len(shapes)}"
+    written = ", ".join(describe(shape) for shape in shapes)
     nearest = max((refusal.nearness for refusal in refusals), default=WRONG_KIND)
-    if not refusals:
-        return f"{mnemonic}: no encoding for {written}"
     if nearest == WRONG_KIND:
-        counts = sorted({len(form.kinds) for form in mnemonics()[mnemonic]})
-        if len(shapes) not in counts:
-            takes = " or ".join(str(count) for count in counts)
-            return f"{mnemonic} takes {takes} operands, not {len(shapes)}"
         return f"{mnemonic} does not take {written}"
     if nearest > WRONG_SIZE:
         text = next(str(refusal) for refusal in refusals if refusal.nearness == nearest)
@@ -249,13 +238,9 @@ def _refusal(mnemonic: str, shapes: tuple[Shape, ...], refusals: list[EncodingEr
 
 def describe(shape: Shape) -> str:
     """An operand in words."""
-    if shape[0] == REGISTER:
-        assert isinstance(shape[1], Register)
-        return shape[1].name
-    size = int(str(shape[1]))
-    word = f"{SIZE_NAMES[size]} " if size in SIZES.values() else ""
-    if shape[0] == MEMORY:
-        return f"{word}far memory" if shape[2] == "far" else f"{word}memory"
-    if shape[0] == FAR:
-        return f"{word}far pointer"
-    return f"{word}number"
+    if shape.register is not None:
+        return shape.register.name
+    word = f"{SIZE_NAMES[shape.size]} " if shape.size else ""
+    if shape.kind == MEMORY:
+        return f"{word}far memory" if shape.distance == "far" else f"{word}memory"
+    return f"{word}far pointer" if shape.kind == FAR else f"{word}number"

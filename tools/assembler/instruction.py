@@ -169,8 +169,8 @@ class Instruction(Statement):
         self, place: Place, form: Form, kind: int, worth: Worth, choice: Choice
     ) -> EncoderOperand:
         """The encoder's operand, with every number resolved."""
-        if worth.register is not None:
-            return _register(form, kind, worth.register)
+        if worth.shape.register is not None:
+            return _register(kind, worth.shape.register)
         if worth.address is not None:
             return _memory(place, worth, worth.address)
         if kind in kinds.FAR_POINTER:
@@ -216,7 +216,7 @@ class Instruction(Statement):
             raise SourceError(f"{self.mnemonic}: operand {error}") from None
 
 
-def _register(form: Form, kind: int, register: Register) -> Register:
+def _register(kind: int, register: Register) -> Register:
     if kind == kinds.K_R32M16 and register.file == "r16":
         return Register("r32", register.number)  # `lar eax, cx`
     return register
@@ -232,7 +232,7 @@ def _memory(place: Place, worth: Worth, address: Address) -> Memory:
         index=address.index,
         scale=address.scale,
         displacement=displacement,
-        far=worth.distance == "far",
+        far=worth.shape.distance == "far",
         address_bits=address.bits,
         displacement_bits=wanted,
     )
@@ -240,7 +240,7 @@ def _memory(place: Place, worth: Worth, address: Address) -> Memory:
 
 def _reaches(place: Place, target: Worth, size: int) -> bool:
     """Whether a short branch gets there, as far as this pass can tell."""
-    if target.strict:
+    if target.shape.strict:
         return False
     if is_unknown(target.value):
         return True  # a symbol further down: hope for the best

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tools.assembler.errors import readable
 from tools.assembler.lexer import spelling
 from tools.assembler.place import Record
 from tools.assembler.preprocessor import TraceLine
@@ -59,7 +60,7 @@ def _text(entry: TraceLine) -> str:
         text = entry.source.texts[entry.number - 1]
     else:
         text = ""
-    return text.encode("latin-1", "replace").decode("utf-8", "replace")
+    return readable(text)
 
 
 def _bytes(records: Sequence[Record]) -> Iterator[str]:

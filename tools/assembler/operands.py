@@ -38,25 +38,31 @@ FAR: Final = "far pointer"
 
 _NO_HINT: Final = Hint()
 
-# What an immediate is good for, as bits of Worth.reach.
+# What an immediate is good for, as bits of Shape.reach.
 IS_ONE: Final = 1
 FITS_16: Final = 2  # a sign-extended byte makes the same 16 bits
 FITS_32: Final = 4
 
 
-class Worth(NamedTuple):
-    """An operand in one pass. `shape` is all that the choice of a form depends on."""
+class Shape(NamedTuple):
+    """All that the choice of a form depends on. `size` is in bits, 0 if no keyword tells."""
 
     kind: str
-    shape: tuple[object, ...]
-    size: int = 0  # asked for by a keyword, in bits
+    size: int = 0
     distance: str = ""
     register: Register | None = None
+    is_offset: bool = False  # memory at a displacement alone
+    strict: bool = False
+    reach: int = 0
+
+
+class Worth(NamedTuple):
+    """An operand in one pass."""
+
+    shape: Shape
     address: Address | None = None
     value: Value = 0
     segment: Value = 0
-    strict: bool = False
-    reach: int = 0
 
 
 class Operand:
@@ -103,8 +109,8 @@ class MemoryOperand(Operand):
         address = choose_address(value, self.wishes, hint, address_bits)
         # `[byte 5]` asks for a displacement, so it is not an offset in place of ModRM.
         is_offset = address.is_direct and self.wishes.displacement != 8
-        shape = (MEMORY, self.size, self.distance, is_offset)
-        return Worth(MEMORY, shape, self.size, self.distance, address=address)
+        shape = Shape(MEMORY, self.size, self.distance, is_offset=is_offset)
+        return Worth(shape, address)
 
     def override(self) -> Register | None:
         return self.segment
@@ -125,16 +131,8 @@ class ImmediateOperand(Operand):
         reach = 0
         if not self.strict:
             reach = reach_of(value) if isinstance(value, int) else _reach_of_address(value)
-        shape = (IMMEDIATE, self.size, self.distance, self.strict, reach)
-        return Worth(
-            IMMEDIATE,
-            shape,
-            self.size,
-            self.distance,
-            value=value,
-            strict=self.strict,
-            reach=reach,
-        )
+        shape = Shape(IMMEDIATE, self.size, self.distance, strict=self.strict, reach=reach)
+        return Worth(shape, value=value)
 
 
 @dataclass(slots=True)
@@ -149,7 +147,7 @@ class FarOperand(Operand):
     def worth(self, scope: Scope, address_bits: int) -> Worth:
         segment = no_registers(self.segment.evaluate(scope))
         offset = no_registers(self.offset.evaluate(scope))
-        return Worth(FAR, (FAR, self.size), self.size, value=offset, segment=segment)
+        return Worth(Shape(FAR, self.size), value=offset, segment=segment)
 
 
 def reach_of(value: int) -> int:
@@ -168,8 +166,8 @@ def _reach_of_address(value: Value) -> int:
 
 
 def register_worth(register: Register) -> Worth:
-    """A register, also one that was not written."""
-    return Worth(REGISTER, (REGISTER, register), register=register)
+    """What a register is in every pass."""
+    return Worth(Shape(REGISTER, register=register))
 
 
 def immediate(value: int) -> Operand:

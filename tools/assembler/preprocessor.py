@@ -283,7 +283,6 @@ class Preprocessor:
     def _macro(self, source: Source, word: str, tokens: list[Token]) -> None:
         body = self._body(source, ("%macro", "%imacro"), "%endmacro")
         position = Position(source.file, self.position.line)
-        tokens = [*tokens[:1], *self.defines.expand(tokens[1:])]
         self.macros.add(parse_definition(tokens, body, position, word == "%imacro"))
 
     def _unmacro(self, source: Source, word: str, tokens: list[Token]) -> None:

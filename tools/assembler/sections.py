@@ -175,7 +175,8 @@ def place_executable(sections: Sequence[Section], origin: int) -> list[list[Sect
     for members in segments.values():
         members.sort(key=lambda section: section.nobits)
         fixed = members[0].start if members[0].vstart is None else members[0].vstart
-        at = aligned(position, PAGE) if fixed is None and position != origin else position
+        boundary = max(PAGE, members[0].alignment)
+        at = aligned(position, boundary) if fixed is None and position != origin else position
         at = at if fixed is None else fixed
         for section in members:
             section.address = at if section is members[0] else aligned(at, section.alignment)
