@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(" ".join(str(error).split()))
     except TrapgateError as error:
         return _refuse(str(error))
+    except MemoryError:
+        return _refuse("not enough memory on this computer; -m asks for less")
     except KeyboardInterrupt:
         return _refuse("interrupted", status.INTERRUPTED)
     except BrokenPipeError:

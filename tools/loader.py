@@ -24,7 +24,8 @@ Range = tuple[int, int]
 
 FLAT_ADDRESS: Final = 0x100000
 RAM_BYTES: Final = 16 << 20
-MOST_RAM_BYTES: Final = 1 << 30
+MOST_RAM_BYTES: Final = 512 << 20
+MOST_FILE_BYTES: Final = 128 << 20
 SOURCE_SUFFIXES: Final = (".asm", ".s", ".nasm")
 
 _PAGE_BYTES: Final = 4096
@@ -81,11 +82,14 @@ def load(
     if protocol in ("auto", "multiboot"):
         required = protocol == "multiboot"
         header = multiboot.find_header(content.data, content.where, required=required)
+    is_elf = protocol == "elf" or (protocol == "auto" and elf_reader.is_elf(content.data))
+    if address is not None and (header is not None or is_elf):
+        raise TrapgateError(
+            f"{content.where}: says itself where it belongs; only flat programs move"
+        )
     if header is not None:
         return _load_multiboot(content, header, command_line, ram_bytes)
-    if protocol == "elf" or (protocol == "auto" and elf_reader.is_elf(content.data)):
-        return _load_elf(content, ram_bytes)
-    return _load_flat(content, ram_bytes)
+    return _load_elf(content, ram_bytes) if is_elf else _load_flat(content, ram_bytes)
 
 
 def ram_of(path: str | Path) -> int:
@@ -117,11 +121,21 @@ def read_content(path: str | Path) -> Content:
         raise TrapgateError(f"{where}: a folder that is not a guest{catalogue.hint(path)}")
     if file.suffix.lower() in SOURCE_SUFFIXES:
         return _assembled(name, where, file)
+    return Content(name, where, _read(file, where), None, None, None)
+
+
+def _read(file: Path, where: str) -> bytes:
+    """The bytes of a file, which may be a device that never ends."""
     try:
-        data = file.read_bytes()
+        with file.open("rb") as source:
+            data = source.read(MOST_FILE_BYTES + 1)
     except OSError as error:
         raise TrapgateError(f"{where}: cannot be read: {error.strerror}") from None
-    return Content(name, where, data, None, None, None)
+    if len(data) > MOST_FILE_BYTES:
+        raise TrapgateError(
+            f"{where}: larger than {MOST_FILE_BYTES >> 20} MiB, too large for a program"
+        )
+    return data
 
 
 def _assembled(name: str, where: str, file: Path) -> Content:

@@ -78,8 +78,10 @@ def run(
     path = kernel if guest is None else guest
     if path is None or (guest is not None and kernel is not None):
         raise TrapgateError("run needs one guest, such as guests/hello")
-    if timeout is not None and timeout <= 0:
+    if timeout is not None and not timeout > 0:
         raise TrapgateError("--timeout must be more than 0 seconds")
+    if until == "":
+        raise TrapgateError("--until needs a text to wait for")
     entry = catalogue.find(path)
     if budget is None and entry is not None:
         budget = entry.budget
