@@ -69,7 +69,8 @@ def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
     """The record to continue with at cpu[EIP], its block taken from the budget; -1: exit."""
     while True:
         core[w.RESYNC] = 0
-        if core[w.REPLAY_NEXT]:  # the instruction that asked for device reads has completed
+        if core[w.REPLAY_COUNT] and core[w.BUDGET] < core[w.LIMIT_TOTAL]:
+            # The instruction that asked for device reads, always the first of a run(), is done.
             core[w.REPLAY_NEXT] = 0
             core[w.REPLAY_COUNT] = 0
         if cpu[PENDING_DEBUG]:

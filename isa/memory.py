@@ -22,12 +22,28 @@ _MEMORY_READ = int(Exit.MEMORY_READ)
 
 
 @jit
+def replayed(core: Workspace, address: int, size: int) -> int:
+    """The owner's answer to the next device read of this instruction, or -1 if there is none.
+
+    An answer to another question was meant for an instruction that its owner has abandoned.
+    """
+    at = core[w.REPLAY_NEXT]
+    if at >= core[w.REPLAY_COUNT] or at >= w.REPLAY_ENTRIES:
+        return -1
+    place = w.REPLAY + (at & w.REPLAY_MASK) * 3
+    if core[place] != address or core[place + 1] != size:
+        core[w.REPLAY_COUNT] = at
+        return -1
+    core[w.REPLAY_NEXT] = at + 1
+    return core[place + 2]  # type: ignore[no-any-return]
+
+
+@jit
 def read_device(core: Workspace, address: int, size: int) -> int:
     """Device memory: the answer from the replay log, or -1 and an exit that asks for it."""
-    at = core[w.REPLAY_NEXT]
-    if at < core[w.REPLAY_COUNT] and at < w.REPLAY_ENTRIES:
-        core[w.REPLAY_NEXT] = at + 1
-        return core[w.REPLAY + (at & 7) * 3 + 2]  # type: ignore[no-any-return]
+    answer = replayed(core, address, size)
+    if answer >= 0:
+        return answer
     core[w.TROUBLE] = w.EXIT
     core[w.EXIT_REASON] = _MEMORY_READ
     core[w.EXIT_A] = address
@@ -42,9 +58,10 @@ def write_device(cpu: State, core: Workspace, address: int, size: int, value: in
     at = core[w.POSTED_COUNT]
     core[w.RESYNC] = 1
     if at < w.POSTED_ENTRIES:
-        core[w.POSTED + (at & 7) * 3] = address
-        core[w.POSTED + (at & 7) * 3 + 1] = size
-        core[w.POSTED + (at & 7) * 3 + 2] = value
+        place = w.POSTED + (at & w.POSTED_MASK) * 3
+        core[place] = address
+        core[place + 1] = size
+        core[place + 2] = value
         core[w.POSTED_COUNT] = at + 1
         charge(cpu, core, w.EVENT_MEMORY_IO, 1)
 

@@ -22,10 +22,18 @@ from isa.operands import (
 from isa.records import ADDRESS32, DONE, FORM_SHIFT, OPERAND32, TRANSFER, TROUBLED
 from isa.registers import CS, EBP, ECX, ESP, SS
 from isa.segmentation import linear_address
-from isa.stack import discard, peek, pointer_mask, push, set_stack_pointer, stack_pointer
+from isa.stack import (
+    discard,
+    peek,
+    pointer_mask,
+    push,
+    read_frame,
+    set_stack_pointer,
+    stack_pointer,
+)
 from isa.state import ATTRIBUTES, EIP, GPR, LIMIT, State
 from isa.vectors import GP
-from isa.workspace import NEXT_EIP, Bytes, Workspace
+from isa.workspace import FRAME, NEXT_EIP, REPLAY_NEXT, Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 
@@ -191,20 +199,22 @@ def push_all(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -
 @jit
 def pop_all(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> int:
     """POPA: the word for ESP is skipped."""
+    if read_frame(cpu, core, ram, marks, 8, size) < 0:
+        return TROUBLED
     for number in range(8):
-        if peek(cpu, core, ram, marks, number * size, size) < 0:
-            return TROUBLED
-    for number in range(8):
-        if 7 - number != ESP:
-            value = peek(cpu, core, ram, marks, number * size, size)
-            write_register(cpu, 7 - number, size * 8, value)
+        if number != ESP:
+            write_register(cpu, number, size * 8, core[FRAME + 7 - number])
     discard(cpu, 8 * size)
     return DONE
 
 
 @jit
 def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, size: int) -> int:
-    """ENTER: the whole frame is probed before the first word is stored."""
+    """ENTER: the whole frame is probed, and every link read, before the first word is stored.
+
+    The links are read again from memory, where the words pushed so far may overlap them; but not
+    from a device, whose answers may be had once only.
+    """
     user = is_user(cpu)
     mask = pointer_mask(cpu[ATTRIBUTES + SS])
     allocate = core[at + 2] & 0xFFFF
@@ -223,13 +233,20 @@ def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, size: 
         return TROUBLED
     for word in range(1, level):
         link = linear_address(cpu, core, SS, cpu[GPR + EBP] - word * size & mask, size, 0)
-        if link < 0 or read_linear(cpu, core, ram, marks, link, size, user) < 0:
+        if link < 0:
             return TROUBLED
+        value = read_linear(cpu, core, ram, marks, link, size, user)
+        if value < 0:
+            return TROUBLED
+        core[FRAME + word] = value
+    from_device = core[REPLAY_NEXT]
     gva = linear_address(cpu, core, SS, top - size & mask, size, 1)
     write_linear(cpu, core, ram, marks, gva, size, cpu[GPR + EBP], user)
     for word in range(1, level):
         link = linear_address(cpu, core, SS, cpu[GPR + EBP] - word * size & mask, size, 0)
-        value = read_linear(cpu, core, ram, marks, link, size, user)
+        value = core[FRAME + word]
+        if not from_device:
+            value = read_linear(cpu, core, ram, marks, link, size, user)
         gva = linear_address(cpu, core, SS, top - (word + 1) * size & mask, size, 1)
         write_linear(cpu, core, ram, marks, gva, size, value, user)
     if level:

@@ -13,7 +13,7 @@ from isa.exits import Exit
 from isa.generated import forms as f
 from isa.generated.columns import OPERATION, OPSIZE, REP
 from isa.jit import jit
-from isa.memory import probe_write, read_linear, write_linear
+from isa.memory import probe_write, read_linear, replayed, write_linear
 from isa.modes import MODE_FLAT
 from isa.operands import is_user, read_register, write_register
 from isa.operations import subtract
@@ -235,14 +235,13 @@ def input_iteration(
     target = linear_address(cpu, core, ES, cpu[GPR + EDI] & wrap, size, 1)
     if target < 0 or probe_write(cpu, core, ram, marks, target, size, user) < 0:
         return TROUBLED
-    at = core[w.REPLAY_NEXT]
-    if at >= core[w.REPLAY_COUNT] or at >= w.REPLAY_ENTRIES:
+    value = replayed(core, port, size)
+    if value < 0:
         core[w.EXIT_A] = port
         core[w.EXIT_B] = size
         return leave(core, _PORT_STRING)
-    core[w.REPLAY_NEXT] = at + 1
     charge(cpu, core, w.EVENT_PORT, 1)
-    write_linear(cpu, core, ram, marks, target, size, core[w.REPLAY + (at & 7) * 3 + 2], user)
+    write_linear(cpu, core, ram, marks, target, size, value, user)
     advance(cpu, EDI, step, wrap)
     return DONE
 

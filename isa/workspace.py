@@ -56,10 +56,6 @@ CODE_SEGMENTS: Final = 40  # CODE_SEGMENT_COUNT x (base, limit): code segments i
 CODE_SEGMENT_COUNT: Final = 4
 RESERVED_SCALARS: Final = 64
 
-REPLAY: Final = 64  # 8 x (physical address, bytes, value)
-REPLAY_ENTRIES: Final = 8
-POSTED: Final = 96  # 8 x (physical address, bytes, value)
-POSTED_ENTRIES: Final = 8
 
 # --- events: what is counted and charged -----------------------------------------------------
 EVENT_INSTRUCTION: Final = 0
@@ -98,6 +94,15 @@ COUNT: Final = 144  # 4 x EVENTS words: events counted by privilege level, [cpl 
 
 FRAME: Final = 224  # a stack frame being built or read, see isa.stack; a call gate needs 35 words
 FRAME_WORDS: Final = 48
+
+# Device accesses of one instruction. ENTER makes the most: 30 reads and 32 writes, and three more
+# of each where it crosses a page, because such an access is made byte by byte.
+REPLAY: Final = 272  # REPLAY_ENTRIES x (physical address or port, bytes, value)
+REPLAY_ENTRIES: Final = 64
+REPLAY_MASK: Final = REPLAY_ENTRIES - 1
+POSTED: Final = 464  # POSTED_ENTRIES x (physical address, bytes, value)
+POSTED_ENTRIES: Final = 64
+POSTED_MASK: Final = POSTED_ENTRIES - 1
 
 # --- tables ----------------------------------------------------------------------------------
 TLB: Final = 1024
