@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from isa import state
+from isa import state, workspace
 from isa.exits import Exit
 from isa.modes import refresh
 from isa.processor import Processor
@@ -77,6 +77,7 @@ class AssemblyMachine:
         """The machine as it was made."""
         self.processor.cpu[:] = self.clean_state
         self.processor.memory[:] = self.clean_memory
+        self.processor.core[workspace.REPLAY_COUNT] = 0
         self.processor.drop_derived()
 
     def write_tables(self) -> None:
