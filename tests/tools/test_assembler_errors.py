@@ -82,7 +82,6 @@ def messages(text: str, **arguments: object) -> list[str]:
         ("x:\nx:", "symbol 'x' is already defined at <text>:1"),
         ("x equ 1\nx equ 2", "symbol 'x' is already defined at <text>:1"),
         ("eax: nop", "register eax cannot be a label"),
-        (".x: nop", "local label '.x' before any label that is not local"),
         ("equ 5", "equ needs a name in front of it"),
         ("db", "db: a value is missing at the end of the line"),
         ("db 1,", "db: a value is missing at the end of the line"),

@@ -96,6 +96,10 @@ def test_a_file_that_includes_itself_ends(tmp_path):
         assemble_text(source.read_text())
 
 
+def test_a_line_may_expand_to_nothing():
+    assert assemble_text("%define gone\n%macro a 0\n%endmacro\ngone\nnop\n").bytes == b"\x90"
+
+
 def test_a_macro_that_calls_itself_means_the_instruction():
     assert assemble_text("%macro nop 0\nnop\nnop\n%endmacro\nnop\n").bytes == b"\x90\x90"
 

@@ -122,9 +122,6 @@ class Parser:
         full = self.qualify(name)
         if not name.startswith("."):
             self._scope = name
-        elif not name.startswith(".."):
-            if not self._scope:
-                raise SourceError(f"local label '{name}' before any label that is not local")
         return full
 
     def _equ(self, name: str, tokens: list[Token]) -> Statement:

@@ -155,7 +155,7 @@ class Preprocessor:
         expanded = self.defines.expand(tokens)
         if expanded is not tokens:
             self._count(expanded)
-        if self.macros:
+        if expanded and self.macros:
             label = self._call(expanded)
             if label is not None:
                 return Line(self.position, label, index) if label else None
