@@ -3,7 +3,8 @@
 MOV and POP to SS hold off interrupts for one instruction; LSS, which loads ESP as well, does not
 need to.
 
-Source: SDM vol. 2, "MOV", "PUSH", "POP", "LDS/LES/LFS/LGS/LSS".
+Source: SDM vol. 2, "MOV", "PUSH", "POP", "LDS/LES/LFS/LGS/LSS"; vol. 3A, "Masking Exceptions and
+Interrupts When Switching Stacks".
 """
 
 from isa import vectors
@@ -19,7 +20,7 @@ from isa.records import DONE, TROUBLED, a_of
 from isa.registers import CS, DS, ES, ESP, FS, GS, SS
 from isa.segmentation import load_data_segment
 from isa.stack import peek, pointer_mask, push
-from isa.state import ATTRIBUTES, GPR, SELECTOR, State
+from isa.state import ATTRIBUTES, GPR, PENDING_DEBUG, SELECTOR, State
 from isa.transfers import read_far_pointer
 from isa.workspace import Bytes, Workspace
 
@@ -47,6 +48,14 @@ def load_segment(
 
 
 @jit
+def switch_stack(cpu: State, core: Workspace) -> int:
+    """Complete a load of SS: neither interrupt nor single-step trap before the next instruction."""
+    arm_shadow(cpu, core)
+    cpu[PENDING_DEBUG] = 0
+    return continue_after(cpu, core)
+
+
+@jit
 def move_to_segment(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     """MOV Sreg, r/m16: CS and the numbers without a register are undefined opcodes."""
     segment = a_of(core[at])
@@ -59,8 +68,7 @@ def move_to_segment(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: i
     status = load_segment(cpu, core, ram, marks, segment, selector & 0xFFFF)
     if segment != SS or status == TROUBLED:
         return status
-    arm_shadow(cpu, core)
-    return continue_after(cpu, core)
+    return switch_stack(cpu, core)
 
 
 @jit
@@ -101,8 +109,7 @@ def pop_segment(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, form: int
     cpu[GPR + ESP] = pointer
     if segment != SS:
         return status
-    arm_shadow(cpu, core)
-    return continue_after(cpu, core)
+    return switch_stack(cpu, core)
 
 
 @jit
