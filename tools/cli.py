@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
-
-from cyclopts import App, CycloptsError
+from typing import TYPE_CHECKING, Final
 
 from isa.errors import TrapgateError
 from tools import status
+from tools.interrupts import deferred_interrupts
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 # Verb, one-line description. `tools/VERB.py` holds an `App` of that name with details and examples.
 VERBS: Final[tuple[tuple[str, str], ...]] = (
@@ -28,6 +30,8 @@ VERBS: Final[tuple[tuple[str, str], ...]] = (
 
 def build_app() -> App:
     """The command-line interface, with every verb registered by name only."""
+    from cyclopts import App
+
     app = App(
         name="trapgate",
         help="A small x86 machine, several ways to virtualize it, and what each of them costs.",
@@ -49,10 +53,8 @@ def build_app() -> App:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     try:
-        result = build_app()(sys.argv[1:] if arguments is None else list(arguments))
+        code = _run(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()
-    except CycloptsError as error:
-        return _refuse(" ".join(str(error).split()))
     except TrapgateError as error:
         return _refuse(str(error))
     except MemoryError:
@@ -65,6 +67,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status.BROKEN_PIPE
     except OSError as error:
         return _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    with deferred_interrupts():
+        from cyclopts import CycloptsError
+
+        app = build_app()
+    try:
+        result = app(arguments)
+    except CycloptsError as error:
+        raise TrapgateError(" ".join(str(error).split())) from None
     return result if isinstance(result, int) else status.SUCCESS
 
 

@@ -72,13 +72,14 @@ def compare(
     if budget is None:
         budget = DEFAULT_BUDGET if entry is None else entry.budget
 
-    from hypervisor import comparison
     from tools import report
     from tools.progress import prepare_machine, running
-    from tools.techniques import names
+    from tools.techniques import chosen
 
-    wanted = names() if techniques is None else _chosen(techniques)
+    wanted = chosen(techniques)
     prepare_machine()
+    from hypervisor import comparison
+
     with running() as progress:
         outcome = comparison.compare(
             image,
@@ -94,13 +95,3 @@ def compare(
     else:
         report.comparison_tables(record, report.output_console())
     return status.SUCCESS if outcome.equivalent else status.NOT_EQUAL
-
-
-def _chosen(techniques: str) -> list[str]:
-    """The techniques that were asked for, each once, in that order."""
-    from hypervisor.technique import technique_class
-
-    wanted = list(dict.fromkeys(name.strip() for name in techniques.split(",")))
-    for name in wanted:
-        technique_class(name)
-    return wanted

@@ -7,32 +7,66 @@ for terminals only.
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+import tools
+from tools.interrupts import deferred_interrupts
+
 
 def prepare_machine() -> None:
-    """Compile the machine if that is still to be done, and say so."""
-    from isa import compilation
+    """Compile the machine if that is still to be done, say so, and load it."""
+    with deferred_interrupts():
+        from isa import compilation
 
-    if compilation.is_compiled():
-        return
+        is_compiled = compilation.is_compiled()
+    if not is_compiled:
+        _compile()
+    with deferred_interrupts():
+        compilation.compile_all()
+        compilation.compile_group("loop")
+
+
+def _compile() -> None:
+    """Fill the cache, in a process of its own that Ctrl-C can end at any moment."""
     started = time.perf_counter()
     text = "compiling the machine, once for this version (up to a minute; later runs start at once)"
     console = Console(stderr=True, highlight=False)
-    if console.is_terminal:
-        with console.status(f"trapgate: {text}"):
-            compilation.compile_all()
-    else:
+    if not console.is_terminal:
         print(f"trapgate: {text}", file=sys.stderr, flush=True)
-        compilation.compile_all()
+    compiler = subprocess.Popen(
+        [sys.executable, "-m", "isa.compilation"],
+        cwd=Path(tools.__file__).parent.parent,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        with console.status(f"trapgate: {text}"):
+            compiler.wait()
+    except BaseException:
+        _end(compiler)
+        raise
     seconds = time.perf_counter() - started
     print(f"trapgate: compiled in {seconds:.0f} s", file=sys.stderr, flush=True)
+
+
+def _end(compiler: subprocess.Popen[bytes]) -> None:
+    """End the compiler and the process that helps it."""
+    try:
+        os.killpg(compiler.pid, signal.SIGTERM)
+    except (AttributeError, OSError):
+        compiler.terminate()
+    compiler.wait()
 
 
 # Called with what is being done and the guest instructions completed in it.

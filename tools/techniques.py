@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tools.interrupts import deferred_interrupts
 from tools.progress import prepare_machine
 
 if TYPE_CHECKING:
@@ -14,18 +15,29 @@ if TYPE_CHECKING:
     from isa.boot import BootImage
 
 
-def names() -> list[str]:
-    """All available techniques, the bare machine first: the others are measured against it."""
-    from hypervisor.technique import available_techniques
+def chosen(techniques: str | None) -> list[str]:
+    """The techniques of a comma-separated list, each once, in that order; all if None.
 
-    return list(available_techniques())
+    The bare machine comes first by default: the others are measured against it.
+    """
+    with deferred_interrupts():
+        from hypervisor.technique import available_techniques, technique_class
+
+        if techniques is None:
+            return list(available_techniques())
+        wanted = list(dict.fromkeys(name.strip() for name in techniques.split(",")))
+        for name in wanted:
+            technique_class(name)
+    return wanted
 
 
 def start(name: str, image: BootImage, ram_bytes: int) -> Technique:
     """A machine of the given technique with the guest loaded, at its first instruction."""
-    from hypervisor.technique import create
+    with deferred_interrupts():
+        from hypervisor.technique import create
 
-    machine = create(name, ram_bytes)
+        machine = create(name, ram_bytes)
     prepare_machine()
-    machine.boot(image)
+    with deferred_interrupts():
+        machine.boot(image)
     return machine
