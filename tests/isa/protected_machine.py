@@ -81,6 +81,7 @@ class ProtectedMachine:
         self.cpu[state.GDTR_LIMIT] = 0x1FF
         self.cpu[state.IDTR_BASE] = IDT
         self.cpu[state.IDTR_LIMIT] = 0x7FF
+        self.describe(0, descriptor(kind=CODE_RX))  # must never be looked at
         for level in range(4):
             self.describe(CODES[level], descriptor(kind=CODE_RX, dpl=level))
             self.describe(DATAS[level], descriptor(kind=DATA_RW, dpl=level))

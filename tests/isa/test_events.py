@@ -171,7 +171,8 @@ def build(case: Case) -> ProtectedMachine:
     machine.set_level(case.cpl)
     offset = HANDLER if case.gate_type in (INT32, TRAP32) else HANDLER & 0xFFFF
     code = selector_of(case.selector, CODE_SLOT, 0)
-    words = gate(code, offset, case.gate_type, case.gate_dpl, present=case.gate_present)
+    # 16-bit gates do not have the upper half of the offset: here it is rubbish.
+    words = gate(code, HANDLER, case.gate_type, case.gate_dpl, present=case.gate_present)
     machine.gate(VECTOR, words)
     cpu[state.IDTR_LIMIT] = VECTOR * 8 + (7 if case.in_idt else 6)
     limit = offset if case.reachable else offset - 1
@@ -410,6 +411,17 @@ def test_a_16_bit_inner_stack_keeps_the_high_half_of_the_new_pointer() -> None:
     assert machine.deliver(0x80, -1, SOFTWARE) == TRANSFER
     assert machine.esp == 0x00128000 - 20
     assert machine.peek(0x8000 - 20) == CODE + 2
+
+
+def test_only_the_bytes_of_a_stack_entry_are_read_from_the_tss() -> None:
+    machine = flat_machine()
+    machine.enable_paging()
+    machine.cpu[state.BASE + TR] = 0x4FF6
+    machine.poke(0x4FFA, STACKS[0])
+    machine.poke(0x4FFE, DATAS[0], 2)
+    machine.map_page(0x5000, 2)
+    assert machine.deliver(0x80, -1, SOFTWARE) == TRANSFER
+    assert (machine.esp, machine.selector(SS)) == (STACKS[0] - 20, DATAS[0])
 
 
 # --- virtual-8086 mode -----------------------------------------------------------------------

@@ -269,7 +269,7 @@ def build_gated(case: Gated) -> ProtectedMachine:
     machine.describe(STACK_SLOT, words)
     code = selector_of(case.selector, CODE_SLOT, 3)
     words = gate(
-        code, offset, case.gate_kind, case.gate_dpl, present=case.gate_present,
+        code, TARGET, case.gate_kind, case.gate_dpl, present=case.gate_present,
         count=case.parameters,
     )  # fmt: skip
     machine.describe(GATE_SLOT, words)

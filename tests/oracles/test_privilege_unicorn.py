@@ -180,6 +180,7 @@ def is_beyond_unicorn(scene: Scene) -> bool:
 def build(scene: Scene) -> ProtectedMachine:
     machine = ProtectedMachine()
     machine.cpu[state.GDTR_LIMIT] = 0x1EF
+    machine.describe(0, (0, 0))  # Unicorn looks at it
     machine.describe(A, scene.a)
     machine.describe(B, scene.b)
     machine.describe(GATE, scene.gate)
