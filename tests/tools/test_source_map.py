@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from isa.errors import TrapgateError
 from tools.assembler import assemble_text
 from tools.source_map import SourceMap
 
@@ -70,6 +73,35 @@ def test_the_addresses_of_a_line(source_map):
     assert source_map.addresses_of("src/kernel.asm", 6) == [0x100002]
     assert source_map.addresses_of("kernel.asm", 2) == []
     assert source_map.addresses_of("other.asm", 6) == []
+
+
+IMAGE = assemble_text(SOURCE, name="src/kernel.asm", format="elf32").bytes
+
+
+def outcome(image: bytes) -> str:
+    """What a map says of an executable, or why it is refused; any other exception ends the test."""
+    try:
+        source_map = SourceMap.of_elf(image, "kernel.elf")
+        return f"{source_map.nearest(0x100001)} {source_map.line_of(0x100001)}"
+    except TrapgateError as error:
+        return str(error)
+
+
+@given(st.data())
+def test_damaged_executables_are_refused_or_read(data):
+    image = bytearray(IMAGE)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(
+            st.one_of(st.integers(0, 200), st.integers(len(image) - 900, len(image) - 1))
+        )
+        image[at] = data.draw(st.sampled_from([0, 1, 3, 0x7F, 0x80, 0xFF]))
+    found = outcome(bytes(image[: data.draw(st.integers(1, len(image)))]))
+    assert "\n" not in found
+
+
+def test_every_truncation_is_one_line():
+    for length in range(0, len(IMAGE), 7):
+        assert "\n" not in outcome(IMAGE[:length])
 
 
 def test_a_label_that_is_not_local_is_preferred():

@@ -59,7 +59,7 @@ class Scope(Protocol):
 
 
 class Expression:
-    """A node; `depth` is the height of the tree below it, and `mentions` the registers in it."""
+    """A node; `depth` is the height of the tree below it."""
 
     __slots__ = ("depth",)
 
