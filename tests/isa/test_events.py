@@ -12,7 +12,7 @@ from isa.events import EXTERNAL, HARDWARE, PRIVILEGED, SOFTWARE
 from isa.exits import Exit
 from isa.modes import refresh
 from isa.records import TRANSFER, TROUBLED
-from isa.registers import ATTR_UNUSABLE, CS, DS, ES, ESP, FS, GS, SS, TR
+from isa.registers import ATTR_UNUSABLE, CS, SS, TR
 from tests.isa.protected_machine import (
     CODE,
     CODES,
@@ -413,6 +413,22 @@ def test_a_16_bit_inner_stack_keeps_the_high_half_of_the_new_pointer() -> None:
     assert machine.peek(0x8000 - 20) == CODE + 2
 
 
+@pytest.mark.parametrize("level", range(3))
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("missing", [0, 1])
+def test_the_stack_entry_must_be_inside_the_tss(level: int, wide: bool, missing: int) -> None:
+    machine = flat_machine()
+    machine.gate(0x80, gate(CODES[level], HANDLER, INT32, 3))
+    if not wide:
+        machine.cpu[state.ATTRIBUTES + TR] = 0x80 | TSS16 | 2
+        machine.poke(TSS + 2 + 4 * level, 0x8000, 2)
+        machine.poke(TSS + 4 + 4 * level, DATAS[level] | level, 2)
+    last = 4 + 8 * level + 5 if wide else 2 + 4 * level + 3
+    machine.cpu[state.LIMIT + TR] = last - missing
+    assert machine.deliver(0x80, -1, SOFTWARE) == (TROUBLED if missing else TRANSFER)
+    assert machine.trouble == ((vectors.TS, TSS_SELECTOR) if missing else None)
+
+
 def test_only_the_bytes_of_a_stack_entry_are_read_from_the_tss() -> None:
     machine = flat_machine()
     machine.enable_paging()
@@ -422,73 +438,3 @@ def test_only_the_bytes_of_a_stack_entry_are_read_from_the_tss() -> None:
     machine.map_page(0x5000, 2)
     assert machine.deliver(0x80, -1, SOFTWARE) == TRANSFER
     assert (machine.esp, machine.selector(SS)) == (STACKS[0] - 20, DATAS[0])
-
-
-# --- virtual-8086 mode -----------------------------------------------------------------------
-
-
-def test_an_event_in_virtual_8086_mode_saves_all_segments() -> None:
-    machine = flat_machine()
-    machine.enter_v86(iopl=3)
-    machine.eflags |= IF
-    flags = machine.eflags
-    assert machine.deliver(0x80, -1, EXTERNAL) == TRANSFER
-    assert machine.esp == STACKS[0] - 36
-    assert frame(machine, 9) == [0x20, 0x100, flags, 0x1000, 0x200, 0x300, 0x300, 0x300, 0x300]
-    assert machine.level == 0
-    assert not machine.eflags & VM
-    for segment in (ES, DS, FS, GS):
-        assert machine.selector(segment) == 0
-        assert machine.cpu[state.ATTRIBUTES + segment] & ATTR_UNUSABLE
-    assert machine.selector(SS) == DATAS[0]
-
-
-@pytest.mark.parametrize("target", [CODES[1], CODES[3]])
-def test_virtual_8086_mode_is_left_for_ring_0_only(target: int) -> None:
-    machine = flat_machine()
-    machine.enter_v86(iopl=3)
-    machine.gate(0x80, gate(target, HANDLER, INT32, 3))
-    assert machine.deliver(0x80, -1, SOFTWARE) == TROUBLED
-    assert machine.trouble == (vectors.GP, target)
-
-
-# --- real mode -------------------------------------------------------------------------------
-
-
-def real_machine() -> ProtectedMachine:
-    machine = ProtectedMachine()
-    machine.enter_real_mode()
-    machine.poke(0x21 * 4, 0x1234_5678)
-    return machine
-
-
-@pytest.mark.parametrize("kind", [HARDWARE, EXTERNAL, SOFTWARE])
-def test_real_mode_goes_through_the_vector_table(kind: int) -> None:
-    machine = real_machine()
-    machine.eflags = 0x0ED7 & ~0x28 | TF | IF | AC
-    flags = machine.eflags
-    assert machine.deliver(0x21, 5, kind) == TRANSFER
-    assert machine.eip == 0x5678
-    assert machine.selector(CS) == 0x1234
-    assert machine.cpu[state.BASE + CS] == 0x12340
-    assert machine.esp == 0x8000 - 6
-    assert frame(machine, 3, 2) == [0x502 if kind == SOFTWARE else 0x500, 0, flags & 0xFFFF]
-    assert machine.eflags == flags & ~(IF | TF | AC)
-
-
-def test_real_mode_without_room_shuts_down() -> None:
-    machine = real_machine()
-    machine.cpu[state.GPR + ESP] = 1
-    with machine.unchanged():
-        assert machine.deliver(0x21, -1, EXTERNAL) == TROUBLED
-    assert machine.exit is not None
-    assert machine.exit[0] == Exit.SHUTDOWN
-
-
-@pytest.mark.parametrize(("limit", "handled"), [(0x21 * 4 + 3, True), (0x21 * 4 + 2, False)])
-def test_real_mode_checks_the_limit_of_the_vector_table(limit: int, handled: bool) -> None:
-    machine = real_machine()
-    machine.cpu[state.IDTR_LIMIT] = limit
-    machine.poke(vectors.GP * 4, 0x9999)
-    assert machine.deliver(0x21, -1, EXTERNAL) == TRANSFER
-    assert machine.eip == (0x5678 if handled else 0x9999)
