@@ -422,7 +422,7 @@ def test_the_stack_entry_must_be_inside_the_tss(level: int, wide: bool, missing:
     if not wide:
         machine.cpu[state.ATTRIBUTES + TR] = 0x80 | TSS16 | 2
         machine.poke(TSS + 2 + 4 * level, 0x8000, 2)
-        machine.poke(TSS + 4 + 4 * level, DATAS[level] | level, 2)
+        machine.poke(TSS + 4 + 4 * level, 0xFFFF0000 | DATAS[level] | level)
     last = 4 + 8 * level + 5 if wide else 2 + 4 * level + 3
     machine.cpu[state.LIMIT + TR] = last - missing
     assert machine.deliver(0x80, -1, SOFTWARE) == (TROUBLED if missing else TRANSFER)
