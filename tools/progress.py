@@ -26,10 +26,11 @@ from tools.interrupts import deferred_interrupts
 def prepare_machine() -> None:
     """Compile the machine if that is still to be done, say so, and load it."""
     with deferred_interrupts():
-        from isa import compilation
+        from isa import compilation, jit
 
-        is_compiled = compilation.is_compiled()
-    if not is_compiled:
+    if not jit.ENABLED:
+        return
+    if not compilation.is_compiled():
         _compile()
     with deferred_interrupts():
         compilation.compile_all()
