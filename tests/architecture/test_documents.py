@@ -98,3 +98,9 @@ def test_files_named_in_documents_exist(page):
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_the_promised_documents_exist(name):
     assert len((ROOT / "docs" / f"{name}.md").read_text().split()) > 100
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "README.md").read_text()
+    missing = [path.name for path in (ROOT / "docs").glob("*.md") if f"({path.name})" not in index]
+    assert missing in ([], ["README.md"])
