@@ -199,7 +199,10 @@ def _without_devices(run: Record) -> int:
 
 
 def _ratio(cycles: int, base: int) -> str:
-    return f"{cycles / base:.2f} x" if base else "-"
+    if not base:
+        return "-"
+    ratio = cycles / base
+    return f"{ratio:.2f} x" if ratio < 100 else f"{ratio:,.0f} x"
 
 
 def _counts_table(title: str, key: str, runs: Sequence[Record], total: str | None = None) -> Table:

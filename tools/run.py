@@ -98,6 +98,8 @@ def run(
     if json:
         print(json_text.dumps(report.run_record(image, technique, machine, ending), indent=2))
     else:
+        if sys.stderr.isatty() and machine.console[-1:] not in (b"", b"\n"):
+            print(file=sys.stderr)
         if not quiet:
             report.show_ending(image, technique, machine, ending)
         if state:

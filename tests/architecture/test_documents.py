@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cyclopts import CycloptsError
 
-from tools.cli import VERBS, build_app
+from tools.cli import VERBS, build_app, main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -104,3 +104,20 @@ def test_every_page_is_in_the_index():
     index = (ROOT / "docs" / "README.md").read_text()
     missing = [path.name for path in (ROOT / "docs").glob("*.md") if f"({path.name})" not in index]
     assert missing in ([], ["README.md"])
+
+
+@pytest.mark.compiled
+@pytest.mark.usefixtures("compiled_machine")
+def test_the_session_in_the_readme_is_what_happens(capfd, monkeypatch):
+    """All but the host's seconds: cycles, exits and instructions repeat exactly."""
+    monkeypatch.chdir(ROOT)
+    assert main(["compare", "guests/minikernel"]) == 0
+    shown = without_seconds(capfd.readouterr().out)
+    assert shown in without_seconds((ROOT / "README.md").read_text())
+
+
+def without_seconds(text: str) -> str:
+    """Lines without trailing space, and without the last column of the table of runs."""
+    lines = [line.rstrip() for line in text.splitlines()]
+    lines = [re.sub(r" x +[\d.]+$", " x", line) for line in lines]
+    return "\n".join(lines)
