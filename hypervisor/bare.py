@@ -177,6 +177,7 @@ class Bare(Technique):
         """HLT: let idle time pass until an interrupt comes."""
         if not self.processor.eflags & EFLAGS_IF:
             raise VmStopped(StopReason.HALT, "HLT with interrupts disabled")
+        self.platform.clock.advance_to(self.guest_instructions + self._idle)
         skipped = skip_to_interrupt(self.platform, lambda: self._stop_requested)
         self._idle += skipped
         self.processor.cpu[state.TSC_OFFSET] += skipped

@@ -82,9 +82,18 @@ Routine = Callable[[Emulator, Instruction], None]
 @cache
 def routines() -> dict[str, Routine]:
     """The routine of every operation that can be emulated."""
-    from hypervisor.emulation import data, ports, segments, stack, strings, system, transfers
+    from hypervisor.emulation import (
+        branches,
+        data,
+        ports,
+        segments,
+        stack,
+        strings,
+        system,
+        transfers,
+    )
 
-    families = (data, ports, segments, stack, strings, system, transfers)
+    families = (branches, data, ports, segments, stack, strings, system, transfers)
     found: dict[str, Routine] = {}
     for family in families:
         for operation, routine in family.ROUTINES.items():

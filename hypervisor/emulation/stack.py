@@ -1,4 +1,4 @@
-"""Near calls, returns, pushes and pops.
+"""Near calls and returns, pushes and pops.
 
 These run natively in a guest; they are emulated only where the stack lies at addresses that the
 monitor keeps for itself, or where they would show its trap flag.
@@ -108,32 +108,30 @@ def restored_flags(eflags: int, image: int, size: int, cpl: int) -> int:
     return eflags & ~(allowed | EFLAGS_RF) | image & allowed
 
 
-def _go(emulator: Emulator, target: int) -> None:
+def go_near(emulator: Emulator, target: int) -> None:
+    """Continue at an offset of the code segment; #GP(0) beyond its limit."""
     if not emulator.vcpu.segments[CS].allows(target, 1):
         raise general_protection()
     emulator.next_eip = target
 
 
-def _target(emulator: Emulator, instruction: Instruction) -> int:
+def near_target(emulator: Emulator, instruction: Instruction) -> int:
+    """Where a near jump or call goes."""
     bits = _bits(instruction)
     operand = instruction.operands[0]
     value = read_operand(emulator.vcpu, emulator.memory, instruction, operand, bits)
     return value & size_mask(bits)
 
 
-def _jump(emulator: Emulator, instruction: Instruction) -> None:
-    _go(emulator, _target(emulator, instruction))
-
-
 def _call(emulator: Emulator, instruction: Instruction) -> None:
-    target, after = _target(emulator, instruction), emulator.next_eip
-    _go(emulator, target)
+    target, after = near_target(emulator, instruction), emulator.next_eip
+    go_near(emulator, target)
     emulator.memory.push(after, _bits(instruction) // 8)
 
 
 def _ret(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, size = emulator.vcpu, _bits(instruction) // 8
-    _go(emulator, _pop(emulator, 0, size))
+    go_near(emulator, _pop(emulator, 0, size))
     extra = _released(instruction)
     vcpu.set_stack_pointer(vcpu.gpr[ESP] + size + extra)
 
@@ -166,7 +164,6 @@ ROUTINES: Final[dict[str, Routine]] = {
     "POPF": _popf,
     "CALL": _call,
     "CALL_INDIRECT": _call,
-    "JMP_INDIRECT": _jump,
     "RET": _ret,
     "LEAVE": _leave,
 }

@@ -1,0 +1,95 @@
+"""Small guests for tests, assembled from a few lines on top of kit.inc, and run in pairs."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from hypervisor.bare import Bare
+from hypervisor.comparison import Comparison, Factory, compare_techniques, same_state
+from hypervisor.ring_compression.technique import RingCompression
+from hypervisor.technique import Stop, Technique
+from isa.boot import BootImage
+from tools.assembler import assemble_text
+
+RAM_BYTES = 2 << 20
+BUDGET = 200_000
+
+
+@cache
+def guest(body: str) -> BootImage:
+    """A guest whose `test:` is `body`."""
+    source = f'%include "kit.inc"\ntest:\n{body}\n    ret\n'
+    made = assemble_text(source, "small guest", include_paths=[Path(__file__).parent])
+    return BootImage(
+        name="small guest",
+        segments=((made.origin, made.bytes),),
+        entry=made.entry,
+        eax=0,
+        ebx=0,
+        esp=0,
+        protected=True,
+        symbols=made.symbols,
+        source="small guest",
+    )
+
+
+def boot(kind: type[Technique], body: str) -> Technique:
+    """A machine with a small guest at its first instruction."""
+    technique = kind(RAM_BYTES)
+    technique.boot(guest(body))
+    return technique
+
+
+def run(kind: type[Technique], body: str) -> tuple[Technique, Stop]:
+    """A small guest run to its end."""
+    technique = boot(kind, body)
+    return technique, technique.run(BUDGET)
+
+
+def compare(body: str, ring: Factory | None = None) -> Comparison:
+    """A small guest, bare and under ring compression."""
+    factories: dict[str, Factory] = {
+        "bare": lambda: Bare(RAM_BYTES),
+        "ring": ring or (lambda: RingCompression(RAM_BYTES)),
+    }
+    return compare_techniques(guest(body), factories, budget=BUDGET)
+
+
+def assert_equal(body: str, *, reason: str | None = "exit") -> RingCompression:
+    """The guest ends alike, in the same state, all of memory included; returns the VM.
+
+    `reason` is what the stop must be, or None for any.
+    """
+    outcome = compare(body)
+    assert outcome.equivalent, f"{outcome.differences} {outcome.divergence}"
+    bare, ring = (run.technique for run in outcome.runs)
+    assert reason in (None, outcome.runs[0].stop.reason), outcome.runs[0].stop
+    if not same_state(bare.snapshot(), ring.snapshot()):
+        raise AssertionError(_report(body))
+    assert isinstance(ring, RingCompression)
+    return ring
+
+
+def _report(body: str) -> str:
+    """Where two runs with equal results but different states part."""
+    from hypervisor.comparison import Run, find_divergence
+
+    factories: list[Factory] = [lambda: Bare(RAM_BYTES), lambda: RingCompression(RAM_BYTES)]
+    runs = []
+    for name, make in zip(("bare", "ring"), factories, strict=True):
+        technique = make()
+        technique.boot(guest(body))
+        runs.append(Run(name, technique, technique.run(BUDGET), 0.0))
+    return str(find_divergence(guest(body), runs[0], runs[1], *factories))
+
+
+def log_of(technique: Technique) -> list[tuple[int, ...]]:
+    """The exceptions a guest has logged: vector, error, EIP, CS, EFLAGS, CR2."""
+    entries = []
+    for at in range(0x180000, 0x190000, 32):
+        words = tuple(technique.read_u32(at + 4 * index) for index in range(6))
+        if not any(words):
+            break
+        entries.append(words)
+    return entries
