@@ -15,7 +15,9 @@ from isa.registers import (
     CR0_TS,
     CR0_WP,
     CR4_DE,
+    CR4_PGE,
     CR4_PSE,
+    CR4_TSD,
     EBX,
     ECX,
     FS,
@@ -97,6 +99,15 @@ def test_cr4_has_the_bits_of_its_features(bit: int) -> None:
     assert move_to_cr(machine, 4, 1 << bit) == (TRANSFER if legal else TROUBLED)
     assert machine.trouble == (None if legal else (vectors.GP, 0))
     assert control(machine, 4) == (1 << bit if legal else 0)
+
+
+@pytest.mark.parametrize(("bit", "flushes"), [(CR4_PSE, True), (CR4_PGE, True), (CR4_TSD, False)])
+def test_cr4_flushes_what_changes_translation(bit: int, flushes: bool) -> None:
+    machine = ProtectedMachine()
+    for value in (bit, 0):
+        tlb = machine.core[w.TLB_BASE]
+        assert move_to_cr(machine, 4, value) == TRANSFER
+        assert (machine.core[w.TLB_BASE] != tlb) == flushes
 
 
 @pytest.mark.parametrize("number", [1, 5, 6, 7])

@@ -5,8 +5,16 @@ import pytest
 from isa import state, vectors
 from isa import workspace as w
 from isa.records import DONE, TROUBLED
-from isa.registers import DS, EBX, ECX, LDTR, TR
-from tests.isa.protected_machine import FREE, LDT, LDT_TYPE, TSS32, ProtectedMachine, descriptor
+from isa.registers import ATTR_UNUSABLE, DS, EBX, ECX, LDTR, TR
+from tests.isa.protected_machine import (
+    DATA_RO,
+    FREE,
+    LDT,
+    LDT_TYPE,
+    TSS32,
+    ProtectedMachine,
+    descriptor,
+)
 
 M32 = 0xFFFFFFFF
 DATA = 0x30000
@@ -35,6 +43,31 @@ def test_table_registers_are_loaded_and_stored(name: str, size: int) -> None:
     assert machine.peek(DATA + 16, 2) == 0x1234
     assert machine.peek(DATA + 18) == 0xFEDCBA98
     assert machine.core[w.COUNT + w.EVENT_TABLE_LOAD] == 1
+
+
+@pytest.mark.parametrize("name", ["LGDT", "SIDT"])
+def test_the_six_bytes_may_end_with_the_segment(name: str) -> None:
+    machine = ProtectedMachine()
+    machine.cpu[state.LIMIT + DS] = DATA + 5
+    assert machine.execute(f"{name}_m16and32_o32", memory=DATA) == DONE
+
+
+def test_a_table_register_is_stored_to_writable_segments_only() -> None:
+    machine = ProtectedMachine()
+    machine.describe(FREE, descriptor(kind=DATA_RO))
+    machine.fill(DS, FREE)
+    with machine.unchanged():
+        assert machine.execute("SGDT_m16and32_o32", memory=DATA) == TROUBLED
+    assert machine.trouble == (vectors.GP, 0)
+    assert machine.execute("LGDT_m16and32_o32", memory=DATA) == DONE
+
+
+def test_lldt_of_a_null_selector_leaves_no_ldt() -> None:
+    machine = ProtectedMachine()
+    machine.use_ldt()
+    set_gpr(machine, EBX, 0)
+    assert machine.execute("LLDT_rm16", b=EBX) == DONE
+    assert machine.cpu[state.ATTRIBUTES + LDTR] & ATTR_UNUSABLE
 
 
 @pytest.mark.parametrize("name", ["LGDT", "SIDT"])

@@ -22,7 +22,11 @@ def test_sysenter_and_sysexit() -> None:
     machine.eflags = IF | 2
     cpu = machine.cpu
     cpu[state.SYSENTER_CS], cpu[state.SYSENTER_EIP], cpu[state.SYSENTER_ESP] = 0x103, 0x5000, 0x6000
+    for segment in (CS, SS):
+        cpu[state.BASE + segment], cpu[state.LIMIT + segment] = 0x1000, 0xFFFF
     assert machine.execute("SYSENTER") == TRANSFER
+    assert machine.core[w.COUNT + 3 * w.EVENTS + w.EVENT_FAR_TRANSFER] == 1
+    assert cpu[state.BASE + CS] == cpu[state.BASE + SS] == 0
     assert (machine.level, machine.eip, machine.esp) == (0, 0x5000, 0x6000)
     assert (machine.selector(CS), machine.selector(SS)) == (0x100, 0x108)
     assert machine.eflags == 2

@@ -32,6 +32,7 @@ def test_cpuid(leaf: int) -> None:
     elif leaf == 1:
         assert eax >> 8 & 15 == 6
         assert edx == 0xA9BC
+        assert (ebx, ecx) == (0, 0)
         assert not edx & 1  # no floating-point unit
     else:
         assert (eax, ebx, ecx, edx) == (1, 0, 0, 0)

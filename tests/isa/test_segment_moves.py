@@ -5,7 +5,7 @@ import pytest
 from isa import state, vectors
 from isa import workspace as w
 from isa.records import DONE, TRANSFER, TROUBLED
-from isa.registers import DS, EBX, ECX, EDX, ES, ESP, FS, GS, SS
+from isa.registers import ATTR_UNUSABLE, CS, DS, EBX, ECX, EDX, ES, ESP, FS, GS, SS
 from tests.isa.protected_machine import (
     CODE,
     CODES,
@@ -39,6 +39,28 @@ def test_mov_to_and_from_segment_registers() -> None:
     machine.poke(DATA, M32)
     assert machine.execute("MOV_r32m16_Sreg", a=ES, memory=DATA) == DONE
     assert machine.peek(DATA) == 0xFFFF0000 | DATAS[1] | 1
+
+
+@pytest.mark.parametrize("segment", [ES, CS, SS, DS, FS, GS])
+def test_mov_from_every_segment_register(segment: int) -> None:
+    machine = ProtectedMachine()
+    machine.cpu[state.SELECTOR : state.SELECTOR + 6] = range(0x100, 0x106)
+    assert machine.execute("MOV_r32m16_Sreg", a=segment, b=ECX) == DONE
+    assert gpr(machine, ECX) == 0x100 + segment
+
+
+@pytest.mark.parametrize("how", ["MOV", "POP"])
+def test_a_null_selector_is_a_value_like_others(how: str) -> None:
+    machine = ProtectedMachine()
+    machine.cpu[state.GPR + ESP] -= 4
+    machine.poke(machine.esp, 0)
+    set_gpr(machine, EBX, 0)
+    if how == "MOV":
+        assert machine.execute("MOV_Sreg_rm16", a=GS, b=EBX) == DONE
+    else:
+        assert machine.execute("POP_GS_o32") == DONE
+    assert machine.selector(GS) == 0
+    assert machine.cpu[state.ATTRIBUTES + GS] & ATTR_UNUSABLE
 
 
 @pytest.mark.parametrize(("register", "form"), [(1, "to"), (6, "to"), (7, "to"), (6, "from")])
