@@ -68,17 +68,16 @@ class UnicornMachine:
             self.uc.ctl_remove_cache(address, address + 1)
 
     def forget_translations(self) -> None:
-        self.uc.ctl_flush_tlb()
+        """Flush the TLB, as a load of CR3 does."""
+        self.uc.reg_write(CR3, self.uc.reg_read(CR3))
 
     def keep_setup(self) -> None:
         """Remember segments and control registers as they are now."""
         self._setup = self.uc.context_save()
 
     def set_registers(self, general: Sequence[int], eflags: int) -> None:
-        if self.fault is not None:
-            # Unicorn would take the next exception for a fault in the delivery of this one.
-            self.uc.context_restore(self._setup)
-            self.fault = None
+        # Unicorn would take the next exception for a fault in the delivery of the last one.
+        self.uc.context_restore(self._setup)
         values = [*((name, int(v)) for name, v in zip(GENERAL, general, strict=True))]
         self.uc.reg_write_batch([*values, (names.UC_X86_REG_EFLAGS, eflags)])
 
