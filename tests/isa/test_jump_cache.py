@@ -13,7 +13,7 @@ COUNT_AND_LOOP = bytes.fromhex("40EBFD")  # L: inc eax; jmp L
 
 
 def machine_with_paging() -> Processor:
-    """Identity map of the first 64 KiB and more; KERNEL is a supervisor page, the rest user pages."""
+    """Identity map of the first 4 MiB; KERNEL is a supervisor page, the rest are user pages."""
     processor = Processor(1 << 20)
     entries = np.arange(0, 1 << 22, 4096, dtype=np.uint32) | 7
     entries[KERNEL >> 12] &= ~np.uint32(4)
