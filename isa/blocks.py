@@ -16,7 +16,7 @@ from isa.accounts import raise_fault
 from isa.decoder import MORE, decode
 from isa.generated.columns import FLOW
 from isa.jit import jit
-from isa.modes import MODE_CODE32, MODE_DECODED, MODE_TRAP
+from isa.modes import MODE_DECODED, MODE_TRAP
 from isa.paging import flush_jumps, tlb_entry
 from isa.records import FORM_SHIFT, HANDLER_MASK, LEFT_SHIFT, OFFSET_SHIFT, PAGE_SHIFT
 from isa.registers import CS
@@ -52,8 +52,7 @@ def find_block(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, limit: int
     frame = core[entry + w.TLB_FRAME]
     offset = gva & 0xFFF
     page_end = eip + 0xFFF - offset
-    highest = M32 if mode & MODE_CODE32 else 0xFFFF
-    if mode & MODE_TRAP or page_end > min(cpu[LIMIT + CS], highest):
+    if mode & MODE_TRAP or page_end > cpu[LIMIT + CS]:
         return odd_block(cpu, core, ram, marks, gva, frame, user)
     if frame + 4096 > core[w.RAM_BYTES]:
         return odd_block(cpu, core, ram, marks, gva, frame, user)

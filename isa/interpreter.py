@@ -46,7 +46,6 @@ from isa.hot import (
     write8,
 )
 from isa.jit import jit, load8, load16, load32, store8, store16, store32
-from isa.modes import MODE_CODE32
 from isa.records import (
     DONE,
     HANDLER_MASK,
@@ -1046,8 +1045,6 @@ def run(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> i
                 continue
             elif op == H_END:
                 eip = delta + (core[at + 1] >> OFFSET_SHIFT & OFFSET_MASK) & M32
-                if not core[w.MODE] & MODE_CODE32:
-                    eip &= 0xFFFF
                 if ip < SCRATCH_RECORDS:
                     core[w.BUDGET] = budget
                     core[w.LEFT] = 0
@@ -1058,8 +1055,7 @@ def run(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> i
             if eip < 0:
                 eip = delta + (core[at + 1] >> OFFSET_SHIFT & OFFSET_MASK) & M32
                 cpu[EIP] = eip
-                eip += head >> LENGTH_SHIFT & 15
-                eip &= M32 if core[w.MODE] & MODE_CODE32 else 0xFFFF
+                eip = eip + (head >> LENGTH_SHIFT & 15) & M32
                 core[w.NEXT_EIP] = eip
                 core[w.BUDGET] = budget
                 core[w.LEFT] = left

@@ -219,3 +219,37 @@ def test_done_is_what_ends_a_program(machine):
     machine.load("trapdoor DONE\n")
     machine.finish()
     assert machine.processor.detail[0] == DONE
+
+
+def test_16_bit_code_does_not_wrap_at_64_kbytes(machine):
+    """EIP goes on to 0x10000, which is beyond the usual limit of a 16-bit segment."""
+    machine.load("nop\ninc bx\ninc bx\n", 0xFFFD, 16)
+    machine.use_16_bit_code()
+    machine.processor.gpr[EBX] = 0
+    event = machine.expect(GP)
+    assert (event.eip, event.error) == (0x10000, 0)
+    assert machine.register(EBX) == 2
+
+
+def test_16_bit_code_in_a_large_segment_goes_on_past_64_kbytes(machine):
+    machine.load(
+        "inc bx\nmov eax, 0x5678\njmp done\ntimes 70 nop\ndone: trapdoor DONE\n", 0xFFFE, 16
+    )
+    machine.use_16_bit_code()
+    machine.processor.cpu[state.LIMIT + CS] = 0xFFFFFFFF
+    machine.processor.gpr[EBX] = 0
+    machine.processor.write_physical(0, b"\x0f\x0a\x77")  # where a jump of 16 bits leads instead
+    assert machine.run() == Exit.TRAPDOOR
+    assert machine.register(EBX) == 1
+    assert machine.register(EAX) & 0xFFFF == 0x5678
+    assert machine.processor.detail[0] != DONE
+
+
+@pytest.mark.parametrize("at", [0xFFFC, 0xFFFD, 0xFFFE, 0xFFFF])
+def test_an_instruction_across_64_kbytes_faults(machine, at):
+    """MOV AX, imm16 has three bytes: from 0xFFFE on they do not fit."""
+    machine.load("mov ax, 0x1234\ntrapdoor DONE\n", at, 16)
+    machine.use_16_bit_code()
+    machine.processor.gpr[EAX] = 0
+    event = machine.expect(GP)
+    assert event.eip == (at if at > 0xFFFD else at + 3)
