@@ -11,7 +11,8 @@ DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 # Two test processes suit the two cores that a small machine has; more only multiply compilation.
 WORKERS ?= 2
-COVERAGE_GATE := 80
+PARALLEL := -n $(WORKERS) --dist worksteal
+COVERAGE_GATE := 90
 
 .PHONY: help demo test lint format generate bench clean \
         check-style check-types check-imports check-generated \
@@ -57,21 +58,22 @@ check-generated: $(DEV_READY)
 test-compiled: $(DEV_READY)
 	@echo "test: main run, compiled code, $(WORKERS) processes"
 	@$(BIN)/python -m isa.compilation
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+	@$(BIN)/python -m pytest -q $(PARALLEL)
 
 test-bounds: $(DEV_READY)
 	@echo "test: the machine again, with bounds checks in the compiled code"
 	@NUMBA_BOUNDSCHECK=1 $(BIN)/python -m isa.compilation
-	@NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q -m bounds
+	@NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest -q $(PARALLEL) -m bounds
 
 # The machine is measured in plain Python, where every line that runs is seen; the monitors, which
 # are plain Python anyway, need the compiled machine below them to get anywhere.
 test-coverage: $(DEV_READY)
 	@echo "test: coverage (at least $(COVERAGE_GATE) %), the machine in plain Python"
 	@rm -f .coverage .coverage.*
-	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -m "not compiled and not slow" \
-		tests/isa tests/tools tests/oracles
-	@$(BIN)/coverage run --source=hypervisor,tools -m pytest -q -m "not slow" \
+	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q $(PARALLEL) \
+		-m "not compiled and not slow" tests/isa tests/tools tests/oracles
+	@$(BIN)/coverage run --source=hypervisor,tools,isa.machine,isa.ledger,isa.devices \
+		-m pytest -q $(PARALLEL) -m "not slow" \
 		tests/hypervisor tests/equivalence tests/tools/test_run_verb.py tests/tools/test_compare_verb.py
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=$(COVERAGE_GATE)
