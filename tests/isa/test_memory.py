@@ -247,6 +247,39 @@ def test_repeated_string_instructions_access_once_per_iteration(machine, name, b
     assert machine.processor.retired_total == len(source.split("\n")) + 1
 
 
+def test_reads_one_after_the_other_are_told_apart(machine):
+    """An answer belongs to one instruction, even where the next one reads the same address."""
+    machine.load(
+        """
+        mov ecx, 40
+    again:
+        mov eax, [DEVICE]
+        add ebx, [DEVICE]
+        movzx edx, byte [DEVICE + 4]
+        dec ecx
+        jnz again
+        trapdoor DONE
+        """
+    )
+    devices = Devices({D: 3, D + 4: 5})
+    machine.processor.gpr[EBX] = 0
+    assert machine.drive(devices) == Exit.TRAPDOOR
+    one_round = [("read", D, 4, 3), ("read", D, 4, 3), ("read", D + 4, 1, 5)]
+    assert devices.accesses == one_round * 40
+    assert machine.register(EBX) == 120
+
+
+def test_an_answer_to_an_abandoned_question_is_not_used(machine):
+    machine.load("mov eax, [DEVICE]\n")
+    assert machine.run() == Exit.MEMORY_READ
+    machine.processor.answer_read(0x77)
+    machine.load("nop\nnop\nmov eax, [DEVICE]\nmov ebx, [DEVICE + 4]\ntrapdoor DONE\n")
+    devices = Devices({D: 1, D + 4: 2})
+    assert machine.drive(devices) == Exit.TRAPDOOR
+    assert (machine.register(EAX), machine.register(EBX)) == (1, 2)
+    assert len(devices.accesses) == 2
+
+
 def test_an_access_across_the_end_of_ram_is_split_by_bytes(machine):
     machine.load("mov eax, [end - 2]\ntrapdoor DONE\nend equ 0x100000\n")
     machine.poke(RAM_BYTES - 2, 0x2211, 2)
