@@ -24,15 +24,14 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-# A table that is piped somewhere keeps its columns.
-_PIPED_WIDTH: Final = 100
+# A table keeps its columns whole wherever it is shown; most fit 80 characters anyway.
+_LEAST_WIDTH: Final = 120
 
 
 def output_console() -> Console:
     """Standard output, for tables."""
-    console = Console(highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
+    console = Console(highlight=False)
+    console.width = max(console.width, _LEAST_WIDTH)
     return console
 
 
@@ -232,7 +231,13 @@ def _share(count: int, run: Mapping[str, Any], total: str | None) -> str:
 
 
 def _table(first: str, *others: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        header_style="bold",
+    )
     table.add_column(first, no_wrap=True)
     for header in others:
         table.add_column(header, justify="right", no_wrap=True)
