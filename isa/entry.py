@@ -17,13 +17,12 @@ from isa.generated.columns import OPERATION
 from isa.jit import jit
 from isa.modes import MODE_TRAP, refresh
 from isa.records import FORM_SHIFT, LEFT_SHIFT, TROUBLED
-from isa.registers import EFLAGS_IF, EFLAGS_TF
+from isa.registers import DR6_BS, EFLAGS_IF, EFLAGS_TF
 from isa.state import DR, EFLAGS, HALTED, PENDING_DEBUG, PENDING_INTERRUPT, SHADOW_AT, State
 from isa.vectors import DB
 from isa.workspace import Bytes, Workspace
 
 FAULTS_WITHOUT_PROGRESS = 4096  # deliveries in a row before the owner gets a chance to stop them
-DR6_BS = 1 << 14
 
 _BUDGET = int(Exit.BUDGET)
 _HALT = int(Exit.HALT)

@@ -80,6 +80,8 @@ CR4_PCE: Final = 1 << 8
 CR4_UMIP: Final = 1 << 11
 CR4_VMXE: Final = 1 << 13
 
+DR6_BS: Final = 1 << 14  # the trap was a single step
+
 # Page-table entries, 32-bit paging.
 PTE_P: Final = 1 << 0
 PTE_W: Final = 1 << 1

@@ -2,19 +2,20 @@
 
 A repeated instruction is restartable: after each iteration the registers are as if it had been
 interrupted there. Long ones leave run() now and then (YIELD), so that an owner can stop them;
-device accesses leave it at once. REP MOVS and REP STOS on plain RAM go a page at a time.
+device accesses leave it at once. REP MOVS and REP STOS on plain RAM go a page at a time, except
+when single-stepping, which stops after every iteration.
 
 Source: SDM vol. 2B, "REP/REPE/REPZ/REPNE/REPNZ"; vol. 1, "String Instructions".
 """
 
 from isa import workspace as w
-from isa.accounts import charge
+from isa.accounts import charge, raise_fault
 from isa.exits import Exit
 from isa.generated import forms as f
 from isa.generated.columns import OPERATION, OPSIZE, REP
 from isa.jit import jit
 from isa.memory import probe_write, read_linear, replayed, write_linear
-from isa.modes import MODE_FLAT
+from isa.modes import MODE_FLAT, MODE_TRAP
 from isa.operands import is_user, read_register, write_register
 from isa.operations import subtract
 from isa.ports import check_port
@@ -27,9 +28,10 @@ from isa.records import (
     SEGMENT_SHIFT,
     TROUBLED,
 )
-from isa.registers import EAX, ECX, EDI, EDX, EFLAGS_DF, ES, ESI, FS
+from isa.registers import DR6_BS, EAX, ECX, EDI, EDX, EFLAGS_DF, ES, ESI, FS
 from isa.segmentation import linear_address
-from isa.state import EFLAGS, EIP, GPR, State
+from isa.state import DR, EFLAGS, EIP, GPR, State
+from isa.vectors import DB
 from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
@@ -72,7 +74,7 @@ def execute_string(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: in
         count = cpu[GPR + ECX] & wrap
         if count == 0:
             return DONE
-        if operation == f.O_MOVS or operation == f.O_STOS:
+        if (operation == f.O_MOVS or operation == f.O_STOS) and not core[w.MODE] & MODE_TRAP:
             moved = bulk(cpu, core, ram, at, operation, size, wrap, count)
             if moved:
                 charge(cpu, core, w.EVENT_STRING_STEP, moved - (1 if moved == count else 0))
@@ -102,6 +104,10 @@ def execute_string(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: in
             return TROUBLED
         if finished:
             return DONE
+        if core[w.MODE] & MODE_TRAP:  # a single step is one iteration
+            cpu[DR + 6] |= DR6_BS
+            raise_fault(core, DB, -1)
+            return TROUBLED
         if core[w.POSTED_COUNT]:
             return leave(core, _MEMORY_WRITE)
         if core[w.RESYNC]:

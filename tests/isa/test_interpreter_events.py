@@ -231,6 +231,23 @@ def test_a_device_access_is_trapped_once(machine):
     assert len(devices.accesses) == 2
 
 
+@pytest.mark.parametrize("text", ["movsb", "stosd", "lodsw"])
+def test_a_repeated_instruction_is_trapped_after_every_iteration(machine, text):
+    machine.load(f"rep {text}\nafter: nop\n")
+    machine.processor.gpr[ECX] = 3
+    machine.processor.gpr[ESI], machine.processor.gpr[EDI] = 0x20000, 0x21000
+    machine.processor.eflags = TF
+    size = {"b": 1, "d": 4, "w": 2}[text[-1]]
+    register = ESI if text == "lodsw" else EDI
+    start = machine.register(register)
+    for iteration in (1, 2, 3):
+        where = step(machine)
+        assert machine.register(ECX) == 3 - iteration
+        assert machine.register(register) == start + iteration * size
+        assert where == (0 if iteration < 3 else machine.symbols["after"] - CODE)
+    assert machine.processor.retired_total == 1 + 3  # and the handlers' trapdoors
+
+
 def test_loading_ss_postpones_the_trap(machine):
     machine.load(f"mov eax, 0x10\nmov ss, ax\nmov esp, {STACK}\nafter: nop\n")
     machine.processor.eflags = TF
