@@ -172,7 +172,7 @@ def _runs_table(runs: Sequence[Record]) -> Table:
     table = _table(
         "technique",
         "stop",
-        "exit code",
+        "exit",
         "instructions",
         "cycles",
         "overhead",
