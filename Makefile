@@ -14,7 +14,7 @@ WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist worksteal
 COVERAGE_GATE := 90
 
-.PHONY: help demo test lint format generate bench clean \
+.PHONY: help demo test lint format generate readme bench clean \
         check-style check-types check-imports check-generated \
         test-compiled test-bounds test-coverage
 
@@ -84,6 +84,9 @@ format: $(DEV_READY) ## rewrite sources in the project's format
 
 generate: $(DEV_READY) ## write what is derived from the instruction table
 	@$(BIN)/python -m tools.generate
+
+readme: $(DEMO_READY) ## write the session that README.md shows
+	@$(BIN)/python -m tools.readme_session
 
 bench: $(DEV_READY) ## measure start-up, speed and the price of a trap
 	@$(BIN)/python -m benchmarks
