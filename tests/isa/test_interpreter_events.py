@@ -134,6 +134,60 @@ def test_the_window_does_not_open_while_interrupts_are_off(machine):
     assert machine.processor.retired_total == 1000
 
 
+ENABLE_IN_A_LOOP = """
+        mov ecx, 5
+    again:
+        cli
+        inc ebx
+        {}
+    after:
+        inc edx
+        dec ecx
+        jnz again
+        trapdoor DONE
+"""
+FLAGS_AT = 0x9800
+WAYS = {
+    "sti": "sti\nnop",
+    "popfd": "push dword 0x202\npopfd",
+    "iretd": "push dword 0x202\npush dword 8\npush dword after\niretd",
+    "from_memory": f"push dword [{FLAGS_AT}]\npopfd\nnop",
+}
+
+
+def warm_up(machine: AssemblyMachine, way: str) -> None:
+    """Run the loop three times: every target of it is in the jump cache then."""
+    machine.load(ENABLE_IN_A_LOOP.format(way))
+    machine.poke(FLAGS_AT, 2)
+    for _ in range(3):
+        machine.processor.eip = CODE
+        machine.finish()
+    machine.processor.eip = CODE
+    machine.processor.eflags = 2
+
+
+@pytest.mark.parametrize("name", ["sti", "popfd", "iretd"])
+def test_an_interrupt_stops_code_that_has_run_before(machine, name):
+    """Nothing but the flags says to stop."""
+    warm_up(machine, WAYS[name])
+    machine.processor.pending_interrupt = VECTOR
+    assert machine.expect(VECTOR).eip == machine.symbols["after"]
+
+
+@pytest.mark.parametrize("name", ["sti", "popfd", "iretd"])
+def test_the_window_opens_in_code_that_has_run_before(machine, name):
+    warm_up(machine, WAYS[name])
+    machine.processor.want_interrupt_window(True)
+    assert machine.run() == Exit.INTERRUPT_WINDOW
+    assert machine.processor.eip == machine.symbols["after"]
+
+
+def test_single_steps_begin_in_code_that_has_run_before(machine):
+    warm_up(machine, WAYS["from_memory"])
+    machine.poke(FLAGS_AT, 0x102)
+    assert step(machine) == machine.symbols["after"] - CODE
+
+
 def test_halt_waits_for_an_interrupt(machine):
     machine.load("hlt\nafter: nop\n")
     assert machine.run() == Exit.HALT
