@@ -21,7 +21,7 @@ from tests.isa.random_programs import FORMS
 
 pytestmark = pytest.mark.bounds
 
-SEEDS = range(150 if ENABLED else 6)
+SEEDS = range(80 if ENABLED else 6)
 GARBAGE, GARBAGE_BYTES = 0x10000, 0x30000
 DIRECTORY, TABLE = 0xA000, 0xB000
 INSTRUCTIONS = 2000
