@@ -1,4 +1,4 @@
-"""Every modelled cycle has one cause, the causes add up to the clock, and both can be recomputed."""
+"""Every modelled cycle has one cause, the causes add up to the clock, and both are recomputed."""
 
 from __future__ import annotations
 
