@@ -253,3 +253,40 @@ def test_an_instruction_across_64_kbytes_faults(machine, at):
     machine.processor.gpr[EAX] = 0
     event = machine.expect(GP)
     assert event.eip == (at if at > 0xFFFD else at + 3)
+
+
+def test_every_budget_is_used_exactly(machine):
+    """Whatever is left when the next block begins: a block is never entered that is too long."""
+    machine.load(
+        """
+        mov ecx, 0
+    again:
+        inc eax
+        test al, 1
+        jz even
+        add ebx, 3
+        nop
+        call count
+        jmp again
+    even:
+        times 5 nop
+        call count
+        cmp eax, ebx
+        jne again
+        jmp again
+    count:
+        inc ecx
+        ret
+        """
+    )
+    processor = machine.processor
+    start = processor.cpu.copy()
+    expected = []
+    for _ in range(260):
+        expected.append(processor.cpu.copy())
+        assert machine.run(1) == Exit.BUDGET
+    for budget in range(260):
+        processor.cpu[:] = start
+        assert machine.run(budget) == Exit.BUDGET
+        assert processor.retired_total == budget
+        assert (processor.cpu == expected[budget]).all()
