@@ -201,10 +201,8 @@ class ShadowPaging:
         """The shadow table that covers an address, made and linked if need be."""
         index = gva >> 22
         table = directory.links.get(index)
-        if table is not None and int(directory.seen[index]) == found.directory_entry:
-            return table
         if table is not None:
-            self._unlink(directory, index)
+            return table
         key = self._table_key(paging, gva, found)
         table = self._tables.get(key)
         if table is None:

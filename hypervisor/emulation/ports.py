@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hypervisor.emulation.operands import size_mask, write_low
-from hypervisor.emulation.privilege import port_of
+from hypervisor.emulation.privilege import check_port, port_of
 from hypervisor.emulation.strings import index_register, repeat, segment_of, step
 from isa.instruction import Instruction
 from isa.registers import EAX, EDI, EDX, ES, ESI
@@ -21,21 +21,24 @@ if TYPE_CHECKING:
 
 
 def _in(emulator: Emulator, instruction: Instruction) -> None:
-    bits = instruction.form.data_bits
-    value = emulator.host.read_port(port_of(emulator.vcpu, instruction), bits // 8)
-    write_low(emulator.vcpu, EAX, bits, value)
+    vcpu, bits = emulator.vcpu, instruction.form.data_bits
+    port = port_of(vcpu, instruction)
+    check_port(vcpu, emulator.memory, port, bits // 8)
+    write_low(vcpu, EAX, bits, emulator.host.read_port(port, bits // 8))
 
 
 def _out(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, bits = emulator.vcpu, instruction.form.data_bits
-    value = vcpu.gpr[EAX] & size_mask(bits)
-    emulator.host.write_port(port_of(vcpu, instruction), bits // 8, value)
+    port = port_of(vcpu, instruction)
+    check_port(vcpu, emulator.memory, port, bits // 8)
+    emulator.host.write_port(port, bits // 8, vcpu.gpr[EAX] & size_mask(bits))
 
 
 def _ins(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, size = emulator.vcpu, instruction.form.data_bits // 8
 
     def iteration() -> None:
+        check_port(vcpu, emulator.memory, vcpu.gpr[EDX] & 0xFFFF, size)
         offset = index_register(vcpu, EDI, instruction)
         gva = emulator.memory.address(ES, offset, size, write=True)
         emulator.memory.probe_write(gva, size, user=vcpu.is_user)
@@ -50,6 +53,7 @@ def _outs(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, size = emulator.vcpu, instruction.form.data_bits // 8
 
     def iteration() -> None:
+        check_port(vcpu, emulator.memory, vcpu.gpr[EDX] & 0xFFFF, size)
         offset = index_register(vcpu, ESI, instruction)
         value = emulator.memory.load(segment_of(instruction), offset, size)
         emulator.host.write_port(vcpu.gpr[EDX] & 0xFFFF, size, value)

@@ -18,15 +18,15 @@ _SMALLEST_TSS32_LIMIT = 103
 
 
 def check_privilege(vcpu: VirtualCpu, memory: LinearMemory, instruction: Instruction) -> None:
-    """Raise #GP(0) unless the table's privilege rule lets the virtual processor execute this."""
+    """Raise #GP(0) unless the table's privilege rule lets the virtual processor execute this.
+
+    The right to a port (`iomap`) is checked with the access: a repetition of length 0 has none.
+    """
     match instruction.form.privilege:
         case "cpl0":
             allowed = vcpu.cpl == 0
         case "iopl":
             allowed = vcpu.cpl <= vcpu.iopl
-        case "iomap":
-            size = instruction.form.data_bits // 8
-            allowed = may_access_port(vcpu, memory, port_of(vcpu, instruction), size)
         case "tsd":
             allowed = vcpu.cpl == 0 or not vcpu.cr4 & CR4_TSD
         case "pce":
@@ -47,16 +47,17 @@ def port_of(vcpu: VirtualCpu, instruction: Instruction) -> int:
     return vcpu.gpr[EDX] & 0xFFFF
 
 
-def may_access_port(vcpu: VirtualCpu, memory: LinearMemory, port: int, size: int) -> bool:
-    """Whether IOPL or the I/O permission bit map of the guest's TSS allows an access."""
+def check_port(vcpu: VirtualCpu, memory: LinearMemory, port: int, size: int) -> None:
+    """Raise #GP(0) unless IOPL or the I/O bit map of the guest's TSS allows an access."""
     if vcpu.cpl <= vcpu.iopl:
-        return True
+        return
     tss = vcpu.segments[TR]
     is_fit = tss.is_usable and tss.attributes & TSS_IS_32_BIT
     if not is_fit or tss.limit < _SMALLEST_TSS32_LIMIT:
-        return False
+        raise general_protection()
     at = memory.read_system(tss.base + _IO_MAP_POINTER, 2) + (port >> 3)
     if at + 1 > tss.limit:
-        return False
+        raise general_protection()
     bits = memory.read_system(tss.base + at, 2) >> (port & 7)
-    return not bits & ((1 << size) - 1)
+    if bits & ((1 << size) - 1):
+        raise general_protection()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hypervisor.addresses import M32
 from hypervisor.emulation.operands import (
     offset_of,
     read_operand,
@@ -18,7 +19,7 @@ from hypervisor.emulation.operands import (
 from hypervisor.faults import undefined_opcode
 from hypervisor.segment_loading import load_data_segment
 from isa.instruction import Instruction, Memory, Register
-from isa.registers import CS, SS
+from isa.registers import CS, ESP, SS
 
 if TYPE_CHECKING:
     from hypervisor.emulation.emulator import Emulator, Routine
@@ -61,10 +62,11 @@ def _mov_from_sreg(emulator: Emulator, instruction: Instruction) -> None:
 def _pop_sreg(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, memory = emulator.vcpu, emulator.memory
     register, size = _segment(instruction, 0), instruction.prefixes.operand_bits // 8
-    selector = memory.peek_stack(0, 2)
-    pointer = vcpu.stack_pointer + size
+    selector = memory.peek_stack(0, size) & 0xFFFF
+    mask = vcpu.segments[SS].offset_mask  # the pointer moves as the old stack segment says
+    pointer = vcpu.gpr[ESP] & (M32 ^ mask) | (vcpu.gpr[ESP] + size) & mask
     load_data_segment(vcpu, memory, register, selector)
-    vcpu.set_stack_pointer(pointer)
+    vcpu.gpr[ESP] = pointer
     _open_shadow(emulator, register)
 
 

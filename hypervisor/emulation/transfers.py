@@ -91,6 +91,8 @@ def _iret(emulator: Emulator, instruction: Instruction) -> None:
         raise selector_fault(vectors.TS, memory.read_system(vcpu.segments[TR].base, 2))
     eip, selector, image = memory.peek_frame(3, size)
     if size == 4 and image & EFLAGS_VM and vcpu.cpl == 0:
+        if memory.peek_frame(9, size)[0] > 0xFFFF:
+            raise GuestFault(vectors.GP, 0)
         raise VmStopped(StopReason.ERROR, "IRET to virtual-8086 mode, which cannot be deprivileged")
     selector &= 0xFFFF
     target = return_target(vcpu, memory, selector)

@@ -185,10 +185,10 @@ others = st.one_of(
     st.tuples(st.just("refill"), st.sampled_from([*DIRECTORIES, *TABLES])),
     st.tuples(st.just("store"), st.sampled_from(TABLES), st.integers(0, 3), entries(ANY_FRAME)),
 )
+# `one_of` ignores repetitions, so weights have to be drawn.
+WEIGHTED = [touches] * 12 + [edits] * 4 + [controls] + [others] * 2
 actions = st.lists(
-    st.one_of(edits, edits, touches, touches, touches, touches, controls, others),
-    min_size=20,
-    max_size=100,
+    st.sampled_from(range(len(WEIGHTED))).flatmap(WEIGHTED.__getitem__), min_size=20, max_size=100
 )
 
 
@@ -305,3 +305,14 @@ def test_the_pool_hands_out_frames_full_of_zeros():
         pool.take()
     pool.give_back(first)
     assert pool.take() == first
+
+
+def test_each_directory_has_the_dirty_bit_of_its_own_large_page():
+    guest = Guest()
+    large = PTE_P | PTE_W | PTE_U | PTE_PS | PTE_A
+    guest.edit(DIRECTORIES[0], 1, large | PTE_D)
+    guest.edit(DIRECTORIES[1], 1, large)
+    for directory in (*DIRECTORIES, *DIRECTORIES):
+        guest.set_control(PagingState(CR0_PE | CR0_PG, directory << 12, CR4_PSE))
+        guest.touch(1 << 22 | 0x1123, write=True, user=False)
+    assert guest.memory.read_entry(Gpa(DIRECTORIES[1] << 12 | 4)) & PTE_D
