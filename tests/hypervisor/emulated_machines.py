@@ -128,8 +128,7 @@ class Scene:
         chosen = random.Random(seed)
         self.cpl = chosen.choice([0, 0, 3])
         self.code = code
-        self.memory = _memory(seed % MEMORIES).copy()
-        self.memory[CODE : CODE + len(code)] = list(code)
+        self.memory = _memory(seed % MEMORIES)  # without the code
         self.gpr = [self._value(chosen) for _ in range(8)]
         self.gpr[ESP] = chosen.choice([STACK, STACK - 2, 0x1FFF0, 2, RAM_BYTES, 0xFFFFFFFE])
         if chosen.random() < 0.5:
@@ -178,11 +177,13 @@ def _processor() -> Processor:
 def make_processor(scene: Scene) -> Processor:
     """The machine in the state of a scene; there is only one, because making one takes long."""
     processor = _processor()
-    processor.drop_derived()
     processor.core[workspace.REPLAY_COUNT] = 0
     cpu = processor.cpu
     cpu[:] = state.new_state()
     processor.memory[:] = scene.memory
+    # Both pages with code are stored as a device would, so that the machine decodes them anew.
+    processor.write_physical(HANDLER, scene.memory[HANDLER : HANDLER + 4096].tobytes())
+    processor.write_physical(CODE, scene.code.ljust(4096, b"\0"))
     processor.gpr[:] = scene.gpr
     processor.eip = CODE
     processor.eflags = scene.eflags
@@ -226,9 +227,16 @@ def run_processor(processor: Processor) -> tuple[list[tuple[int, int, int]], boo
     return written, reason is Exit.SHUTDOWN
 
 
+@cache
+def _virtual_ram() -> np.ndarray:
+    return np.zeros(RAM_BYTES, np.uint8)
+
+
 def make_virtual(scene: Scene) -> tuple[VirtualCpu, LinearMemory, Recorder]:
     """A virtual processor in the state of a scene, with its memory."""
-    ram = scene.memory.copy()
+    ram = _virtual_ram()
+    ram[:] = scene.memory
+    ram[CODE : CODE + 4096] = np.frombuffer(scene.code.ljust(4096, b"\0"), np.uint8)
     view = memoryview(ram.data)
 
     def store(hpa: int, data: bytes) -> None:
@@ -270,6 +278,13 @@ def run_virtual(vcpu: VirtualCpu, linear: LinearMemory, recorder: Recorder) -> S
     except VmStopped as ending:
         return ending.reason
     return None
+
+
+def changed_memory(processor: Processor) -> list[int]:
+    """Where the memory of the machine and that of the virtual processor differ."""
+    if np.array_equal(_virtual_ram(), processor.memory):
+        return []
+    return [int(place) for place in np.flatnonzero(_virtual_ram() != processor.memory)]
 
 
 def state_of_processor(processor: Processor) -> dict[str, object]:
