@@ -350,6 +350,40 @@ def test_a_page_remapped_under_running_code_is_found_after_invlpg(machine):
     assert (machine.register(EDX), machine.register(EAX)) == (1, 2)
 
 
+def test_another_address_space_has_other_code_at_the_same_address(machine):
+    use_paging(machine)
+    other_directory, other_table = 0xC000, 0xD000
+    machine.poke(other_directory, other_table | 7)
+    for page in range(256):
+        machine.poke(other_table + 4 * page, page << 12 | 7)
+    machine.poke(other_table + 4 * 0x12, 0x13007)
+    machine.load(
+        f"""
+        mov ecx, 5
+        xor ebx, ebx
+    again:
+        call 0x12000
+        mov eax, {other_directory}
+        mov cr3, eax
+        call 0x12000
+        mov eax, {DIRECTORY}
+        mov cr3, eax
+        dec ecx
+        jnz again
+        trapdoor DONE
+        align 4096
+        times 4096 nop
+        add ebx, 1               ; page 0x12
+        ret
+        align 4096
+        add ebx, 0x100           ; page 0x13
+        ret
+        """
+    )
+    machine.finish()
+    assert machine.register(EBX) == 0x505
+
+
 def test_the_same_bytes_run_as_16_and_as_32_bit_code(machine):
     """B8 34 12 .. .. is a MOV of two or of four bytes."""
     source = "mov eax, 0x40401234\ntrapdoor DONE\n"  # in 16-bit code: mov ax; inc ax; inc ax

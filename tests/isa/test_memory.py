@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import pytest
 
+from isa import state
 from isa.exits import Exit
-from isa.registers import EAX, EBX, ECX, EDI, EDX, ESI, ESP
+from isa.registers import DS, EAX, EBX, ECX, EDI, EDX, ES, ESI, ESP, SS
 from isa.vectors import GP, PF
+from isa.vectors import SS as SS_FAULT
 from tests.isa.assembly_machine import (
     CODE,
     CODE0,
@@ -280,6 +282,57 @@ def test_an_answer_to_an_abandoned_question_is_not_used(machine):
     assert len(devices.accesses) == 2
 
 
+def test_an_answer_to_another_question_is_not_used(machine):
+    """As before, but the first instruction after it reads a device too."""
+    machine.load("mov eax, [DEVICE]\n")
+    assert machine.run() == Exit.MEMORY_READ
+    machine.processor.answer_read(0x77)
+    machine.load("mov ebx, [DEVICE + 4]\nmov eax, [DEVICE]\ntrapdoor DONE\n")
+    devices = Devices({D: 1, D + 4: 2})
+    assert machine.drive(devices) == Exit.TRAPDOOR
+    assert (machine.register(EAX), machine.register(EBX)) == (1, 2)
+    assert [access[1] for access in devices.accesses] == [D + 4, D]
+
+
+BEYOND = {
+    "load": ("mov eax, [0x30000]", GP),
+    "load_across": ("mov eax, [0x2FFFD]", GP),
+    "load8": ("mov al, [0x30000]", GP),
+    "store": ("mov [0x30000], eax", GP),
+    "add": ("add dword [0x30000], 1", GP),
+    "push": ("mov esp, 0x30008\npush eax", SS_FAULT),
+    "pop": ("mov esp, 0x30000\npop eax", SS_FAULT),
+    "frame": ("mov ebp, 0x30000\nmov eax, [ebp]", SS_FAULT),
+    "string": ("mov edi, 0x30000\nstosb", GP),
+    "string_repeated": ("mov edi, 0x2F000\nmov ecx, 0x1001\nrep stosb", GP),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_a_truncated_flat_segment_ends_where_its_limit_says(machine, name):
+    """The pages beyond are used before, through a larger segment, and are in the TLB."""
+    source, vector = BEYOND[name]
+    lines = ["mov [fs:0x30000], eax", "mov edx, [fs:0x30000]", *source.split("\n")]
+    machine.load("\n".join([*lines[:-1], f"at: {lines[-1]}", "trapdoor DONE\n"]))
+    for segment in (DS, ES, SS):
+        machine.processor.cpu[state.LIMIT + segment] = 0x2FFFF
+    reason = machine.run()
+    if name == "push":  # nor does the handler's frame fit: a double fault, then a shutdown
+        assert reason == Exit.SHUTDOWN
+        assert machine.processor.eip == machine.symbols["at"]
+        return
+    assert reason == Exit.TRAPDOOR
+    assert (machine.event().vector, machine.event().eip) == (vector, machine.symbols["at"])
+
+
+def test_within_a_truncated_flat_segment_nothing_changes(machine):
+    machine.load("mov dword [0x2FFFC], 7\nmov eax, [0x2FFFC]\ntrapdoor DONE\n")
+    for segment in (DS, ES, SS):
+        machine.processor.cpu[state.LIMIT + segment] = 0x2FFFF
+    machine.finish()
+    assert machine.register(EAX) == 7
+
+
 def test_an_access_across_the_end_of_ram_is_split_by_bytes(machine):
     machine.load("mov eax, [end - 2]\ntrapdoor DONE\nend equ 0x100000\n")
     machine.poke(RAM_BYTES - 2, 0x2211, 2)
@@ -300,9 +353,6 @@ def test_a_store_across_the_end_of_ram_is_split_by_bytes(machine):
 def test_a_fault_after_a_device_read_leaves_nothing_behind(machine):
     """The write of MOVS faults; after the handler the read is made again."""
     machine.load("mov esi, DEVICE\nmov edi, 0x9000\nmovsd\ntrapdoor DONE\n")
-    from isa import state
-    from isa.registers import ES
-
     machine.processor.cpu[state.LIMIT + ES] = 0x8FFF
     devices = Devices()
     assert machine.drive(devices) == Exit.TRAPDOOR

@@ -164,6 +164,18 @@ def test_a_page_fault_in_the_middle_is_resumed_exactly(machine, name, down):
     assert left == bytes(expected)
 
 
+@pytest.mark.parametrize(("name", "distance"), [("movsw", 1), ("movsd", 1), ("movsd", 3)])
+def test_a_copy_onto_itself_goes_by_whole_elements(machine, name, distance):
+    memory = bytes(range(256)) * (AREA_BYTES // 256)
+    registers = [0, 50, 0, 0, 0x9000, 0, AREA + 0x100, AREA + 0x100 + distance]
+    expected = bytearray(memory)
+    model(name, "rep", registers, expected, False)
+    start(machine, registers, memory, False)
+    machine.load(f"mov [{AREA}], al\nrep {name}\ntrapdoor DONE\n")  # the store warms the TLB
+    machine.finish()
+    assert outcome(machine)[2] == bytes(expected)
+
+
 def test_addresses_of_16_bits_wrap(machine):
     """The upper halves of the registers neither count nor change."""
     machine.load("a16 rep movsb\ntrapdoor DONE\n")
