@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from hypervisor.technique import StopReason, VmStopped
 from isa.errors import TrapgateError
 from isa.ledger import Ledger
 from isa.processor import Processor
@@ -53,21 +52,3 @@ class Accounts:
                 self._pending[handler] = 0
                 self.handled[handler] += times
                 self.ledger.charge(CAUSE_OF_HANDLER[handler], self._costs[handler] * times)
-
-
-class Livelock:
-    """Notices a guest that takes fault after fault and completes no instruction."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._at = -1
-        self._count = 0
-
-    def note(self, completed: int) -> None:
-        """Called at every exit; raises VmStopped when nothing has been completed for too long."""
-        if completed != self._at:
-            self._at = completed
-            self._count = 0
-        self._count += 1
-        if self._count > self._limit:
-            raise VmStopped(StopReason.ERROR, "fault after fault, and no instruction completes")

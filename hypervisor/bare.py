@@ -16,8 +16,8 @@ from hypervisor.addresses import Gva
 from hypervisor.guest_memory import GuestMemory
 from hypervisor.guest_paging import PagingState, peek
 from hypervisor.idle import skip_to_interrupt
+from hypervisor.livelock import Livelock
 from hypervisor.technique import (
-    FAULTS_WITHOUT_PROGRESS,
     RAM_BYTES,
     SLICE_INSTRUCTIONS,
     Snapshot,
@@ -31,7 +31,7 @@ from isa.devices.platform import Platform
 from isa.exits import Exit
 from isa.ledger import Ledger
 from isa.processor import Processor
-from isa.registers import ATTR_DB, ATTR_P, ATTR_S, CR0_PE, CS, EBX, EFLAGS_IF, ESP
+from isa.registers import ATTR_DB, ATTR_P, ATTR_S, CR0_PE, CS, EBX, ECX, EFLAGS_IF, ESP
 
 if TYPE_CHECKING:
     from isa.boot import BootImage
@@ -64,8 +64,7 @@ class Bare(Technique):
             self.platform.bus,
         )
         self._idle = 0
-        self._fault_loops = 0
-        self._fault_loops_at = -1
+        self._livelock = Livelock()
         self._ended: Stop | None = None
 
     # --- boot ----------------------------------------------------------------------------------
@@ -153,9 +152,11 @@ class Bare(Technique):
             self._set_access_time()
             processor.answer_read(bus.read_port(address, size))
         elif reason is Exit.MEMORY_READ:
+            self._note_faults(1)
             self._set_access_time()
             processor.answer_read(bus.read_memory(address, size))
         elif reason is Exit.MEMORY_WRITE:
+            self._note_faults(1)
             for gpa, bytes_written, stored in processor.posted_writes():
                 bus.write_memory(gpa, bytes_written, stored)
         elif reason is Exit.HALT:
@@ -188,12 +189,10 @@ class Bare(Technique):
             self._between_slices()
         if kind != _FAULT_LOOP:
             return
-        if self._fault_loops_at != self.guest_instructions:
-            self._fault_loops_at = self.guest_instructions
-            self._fault_loops = 0
-        self._fault_loops += 1
-        if self._fault_loops * entry.FAULTS_WITHOUT_PROGRESS >= FAULTS_WITHOUT_PROGRESS:
-            raise VmStopped(StopReason.ERROR, "fault after fault, and no instruction completes")
+        self._note_faults(entry.FAULTS_WITHOUT_PROGRESS)
+
+    def _note_faults(self, most: int) -> None:
+        self._livelock.note(self.guest_instructions, int(self.processor.gpr[ECX]), most)
 
     # --- what is known -------------------------------------------------------------------------
 

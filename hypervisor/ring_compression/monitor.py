@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hypervisor.accounting import Accounts, Livelock
+from hypervisor.accounting import Accounts
 from hypervisor.addresses import M32, Gva
 from hypervisor.emulation.emulator import (
     Decoder,
@@ -33,6 +33,7 @@ from hypervisor.exit_names import exit_name
 from hypervisor.faults import GuestFault
 from hypervisor.guest_memory import GuestMemory
 from hypervisor.linear_memory import LinearMemory
+from hypervisor.livelock import Livelock
 from hypervisor.reflection import Event, Kind, reflect
 from hypervisor.ring_compression import layout
 from hypervisor.ring_compression.crossing import Crossing
@@ -40,14 +41,14 @@ from hypervisor.ring_compression.page_faults import Answer, PageFaults
 from hypervisor.ring_compression.shadow_descriptors import ShadowDescriptors
 from hypervisor.ring_compression.world import World
 from hypervisor.shadow_paging import ShadowPaging
-from hypervisor.technique import FAULTS_WITHOUT_PROGRESS, StopReason, VmStopped
+from hypervisor.technique import StopReason, VmStopped
 from hypervisor.vcpu import VirtualCpu
 from isa import vectors
 from isa.devices.platform import Platform
 from isa.instruction import Instruction, Memory
 from isa.machine import Machine
 from isa.operand_kinds import KIND_BITS
-from isa.registers import CR0_AM, CR0_EM, CR0_MP, CR0_NE, CR0_PE, CR0_TS, EFLAGS_TF, LDTR
+from isa.registers import CR0_AM, CR0_EM, CR0_MP, CR0_NE, CR0_PE, CR0_TS, ECX, EFLAGS_TF, LDTR
 
 # Faults by which ring 1 or 3 stops an instruction that the guest's own machine might carry out.
 _INSTRUCTION_FAULTS: Final = frozenset({vectors.GP, vectors.NP, vectors.SS, vectors.TS})
@@ -74,7 +75,7 @@ class RingMonitor:
         self.idle = 0
         self.has_written_port = False
         self._iterations = 0
-        self._livelock = Livelock(FAULTS_WITHOUT_PROGRESS)
+        self._livelock = Livelock()
         self._mappings_changed = False
         world = self.world = World(machine)
         world.build()
@@ -175,7 +176,7 @@ class RingMonitor:
         frame = world.frame()
         self.crossing.leave(frame)
         self.accounts.charge("dispatch")
-        self._livelock.note(self.completed)
+        self._livelock.note(self.completed, self.vcpu.gpr[ECX])
         try:
             self._handle(vector, frame.error)
         except GuestFault as fault:
@@ -255,7 +256,7 @@ class RingMonitor:
 
     def _execute_out_of_reach(self) -> None:
         """The guest's next instruction lies among the monitor's addresses: it cannot run there."""
-        self._livelock.note(self.completed)
+        self._livelock.note(self.completed, self.vcpu.gpr[ECX])
         try:
             instruction = self._decode()
             if not can_emulate(instruction):
