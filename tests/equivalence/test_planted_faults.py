@@ -16,6 +16,13 @@ pytestmark = pytest.mark.compiled
 RAM_BYTES = 16 << 20
 
 
+def count_of(monitor: RingMonitor) -> int:
+    """How often this monitor has been asked, this time included. The search makes many monitors."""
+    count = int(getattr(monitor, "planted_count", 0)) + 1
+    monitor.planted_count = count  # type: ignore[attr-defined]
+    return count
+
+
 def compare_minikernel() -> Comparison:
     """Bare against ring compression, with the result memory of the catalogue."""
     return compare(
@@ -39,13 +46,11 @@ def test_a_dropped_page_fault_is_found_where_it_was_dropped(
 ) -> None:
     """The monitor skips the faulting instruction instead of giving the fault to the guest."""
     reflect = RingMonitor._reflect_fault
-    seen: dict[int, int] = {}
     dropped: list[tuple[int, int]] = []
 
     def drop_one(self: RingMonitor, fault: GuestFault) -> None:
         if fault.vector == vectors.PF:
-            seen[id(self)] = seen.get(id(self), 0) + 1
-            if seen[id(self)] == which:
+            if count_of(self) == which:
                 dropped.append((self.completed, self.vcpu.eip))
                 self.vcpu.eip += self._decode().length
                 return
@@ -86,13 +91,11 @@ def test_a_forgotten_shadow_update_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_lost_interrupt_is_found_where_it_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """The monitor acknowledges the tenth interrupt and never gives it to the guest."""
     inject = RingMonitor.inject_interrupt
-    count: dict[int, int] = {}
     lost: list[int] = []
 
     def lose_one(self: RingMonitor) -> bool:
         if self.can_be_interrupted and self.platform.interrupt_pending():
-            count[id(self)] = count.get(id(self), 0) + 1
-            if count[id(self)] == 10:
+            if count_of(self) == 10:
                 self.platform.acknowledge_interrupt()
                 lost.append(self.completed)
                 return False
@@ -109,13 +112,10 @@ def test_a_lost_interrupt_is_found_where_it_was_lost(monkeypatch: pytest.MonkeyP
 def test_a_wrong_device_answer_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A console byte is lost on its way to the virtual serial port."""
     write = RingMonitor.write_port
-    count: dict[int, int] = {}
 
     def lose_one(self: RingMonitor, port: int, size: int, value: int) -> None:
-        if port == 0x3F8:
-            count[id(self)] = count.get(id(self), 0) + 1
-            if count[id(self)] == 40:
-                return
+        if port == 0x3F8 and count_of(self) == 40:
+            return
         write(self, port, size, value)
 
     monkeypatch.setattr(RingMonitor, "write_port", lose_one)
