@@ -160,6 +160,7 @@ def test_code_beyond_memory_reads_as_all_ones(machine):
     assert machine.expect(UD).eip == RAM_BYTES
 
 
+@pytest.mark.compiled
 def test_a_full_cache_starts_over(machine):
     """More blocks than the cache has records for, twice over, each jumping to the next."""
     machine.load("nop\n")

@@ -372,6 +372,7 @@ def test_string_output_leaves_after_each_value(machine, budget):
     assert machine.processor.retired_total == 5
 
 
+@pytest.mark.compiled
 def test_a_long_string_instruction_yields_now_and_then(machine):
     """The owner can stop it and go on; registers tell how far it is."""
     machine.load(f"std\nmov edi, 0xFFFFF\nmov ecx, {0x80000}\nrep stosb\ncld\ntrapdoor DONE\n")

@@ -294,6 +294,7 @@ def tolerated(scene: Scene, mine: dict[str, int] | int) -> int | None:
     return None
 
 
+@pytest.mark.compiled
 @settings(max_examples=1500)
 @given(scene=scenes())
 def test_agrees_with_unicorn(engine: Any, scene: Scene) -> None:
