@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -47,13 +48,13 @@ def run(kind: type[Technique], body: str) -> tuple[Technique, Stop]:
     return technique, technique.run(BUDGET)
 
 
-def compare(body: str, ring: Factory | None = None) -> Comparison:
+def compare(body: str, result_memory: Sequence[tuple[int, int]] = ()) -> Comparison:
     """A small guest, bare and under ring compression."""
     factories: dict[str, Factory] = {
         "bare": lambda: Bare(RAM_BYTES),
-        "ring": ring or (lambda: RingCompression(RAM_BYTES)),
+        "ring": lambda: RingCompression(RAM_BYTES),
     }
-    return compare_techniques(guest(body), factories, budget=BUDGET)
+    return compare_techniques(guest(body), factories, budget=BUDGET, result_memory=result_memory)
 
 
 def assert_equal(body: str, *, reason: str | None = "exit") -> RingCompression:
