@@ -26,7 +26,7 @@ HOLES = {
     "push cs": "push cs\npop eax",
     "lar eax, word [0x1d0000]": "mov word [SCRATCH], KERNEL_CODE\nlar eax, [SCRATCH]",
     "lsl eax, word [0x1d0000]": "mov word [SCRATCH], KERNEL_DATA\nlsl eax, [SCRATCH]",
-    "verr [0x1d0000]": """
+    "verr word [0x1d0000]": """
         mov word [SCRATCH], FREE_SEL        ; good, but never loaded: it has no shadow yet
         mov dword [gdt_free], 0xFFFF
         mov dword [gdt_free + 4], 0xCF9200
