@@ -16,5 +16,4 @@ class Exit(IntEnum):
     MEMORY_WRITE = 8  # queued device writes; the instruction has retired
     TRAPDOOR = 9  # the reserved instruction at CPL 0: A = its immediate byte
     INTERRUPT_WINDOW = 10  # an interrupt can be delivered now, and the owner had asked to know
-    RETRANSLATE = 11  # internal to the interpreter: never seen by an owner
     YIELD = 12  # a long string instruction or fault loop gives the owner a chance to stop it

@@ -176,8 +176,8 @@ def _store(bits: int) -> Any:
 
 
 if ENABLED:
-    _load8, _load16, _load32, _load64 = _load(8), _load(16), _load(32), _load(64)
-    _store8, _store16, _store32, _store64 = _store(8), _store(16), _store(32), _store(64)
+    _load8, _load16, _load32 = _load(8), _load(16), _load(32)
+    _store8, _store16, _store32 = _store(8), _store(16), _store(32)
 else:
 
     def _load8(array: Any, index: int) -> int:
@@ -192,9 +192,6 @@ else:
     def _load32(array: Any, index: int) -> int:
         return int.from_bytes(array[index : index + 4].tobytes(), "little")
 
-    def _load64(array: Any, index: int) -> int:
-        return int.from_bytes(array[index : index + 8].tobytes(), "little", signed=True)
-
     def _store16(array: Any, index: int, value: int) -> None:
         array[index] = value & 0xFF
         array[index + 1] = value >> 8 & 0xFF
@@ -202,10 +199,6 @@ else:
     def _store32(array: Any, index: int, value: int) -> None:
         data = int(value & 0xFFFFFFFF).to_bytes(4, "little")
         array[index : index + 4] = np.frombuffer(data, np.uint8)
-
-    def _store64(array: Any, index: int, value: int) -> None:
-        data = (int(value) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little")
-        array[index : index + 8] = np.frombuffer(data, np.uint8)
 
 
 @inline

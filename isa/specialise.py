@@ -18,7 +18,6 @@ from isa.vocabulary import CONDITIONS
 # Pseudo operations: no instruction.
 H_END: Final = 0  # the block ends here; continue at the EIP of this record
 H_INVALID: Final = 1  # undefined opcode: #UD
-H_FETCH_FAULT: Final = 2  # the fetch of this instruction faults; vector and error in words 1, 2
 H_TOO_LONG: Final = 3  # more than 15 bytes: #GP(0)
 
 # Cold families.
@@ -211,7 +210,7 @@ STACK_HANDLERS: Final = np.array(
 def _block_ends() -> NDArray[np.int64]:
     """Handlers after which nothing is decoded into the same block."""
     ends = np.zeros(HANDLER_COUNT, np.int64)
-    ends[[H_END, H_INVALID, H_FETCH_FAULT, H_TOO_LONG, H_FAR, H_SYSTEM, H_PORT]] = 1
+    ends[[H_END, H_INVALID, H_TOO_LONG, H_FAR, H_SYSTEM, H_PORT]] = 1
     for name in ("CALL", "CALL_R", "CALL_M", "RET", "RET_I", "JMP", "JMP_R", "JMP_M"):
         ends[HOT[name]] = 1
     return ends

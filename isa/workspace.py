@@ -40,12 +40,10 @@ EPOCH: Final = 20  # generation of the whole block table
 RAM_BYTES: Final = 21
 WINDOW: Final = 22  # 1: leave run() as soon as an interrupt can be delivered
 RESYNC: Final = 23  # 1: decoded code changed under the running block
-RUN_PAGE: Final = 24  # physical page of the running block
 REPLAY_COUNT: Final = 25  # device reads of this instruction already answered
 REPLAY_NEXT: Final = 26
 POSTED_COUNT: Final = 27  # device writes of this instruction, for the owner to carry out
 DELIVERING: Final = 28  # vector being delivered, -1 outside delivery
-TLB_MISSES: Final = 29
 LEFT: Final = 30  # instructions from the current one to the end of its block, itself included
 RECORD: Final = 32  # core index of the record of the instruction being executed
 LAST_TOTAL: Final = 33  # instructions retired at the last fault delivery
@@ -54,7 +52,6 @@ LINEAR: Final = 35  # EIP to continue a repeated instruction at
 CODE_SEGMENT_NEXT: Final = 36  # the one of the CODE_SEGMENTS to be replaced next
 CODE_SEGMENTS: Final = 40  # CODE_SEGMENT_COUNT x (base, limit): code segments in use lately
 CODE_SEGMENT_COUNT: Final = 4
-RESERVED_SCALARS: Final = 64
 
 
 # --- events: what is counted and charged -----------------------------------------------------
