@@ -18,7 +18,8 @@ import msgspec
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGES: Final = ("numba", "llvmlite", "numpy", "unicorn")
-_MEASURED: Final = ("isa", "hypervisor", "guests", "tools", "benchmarks")
+_SOURCES: Final = ("isa", "hypervisor", "guests", "tools", "benchmarks")
+_NO_SOURCES: Final = ":(exclude)benchmarks/results"
 
 
 class Circumstances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +49,9 @@ def circumstances() -> Circumstances:
     return Circumstances(
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         commit=_git("rev-parse", "--short=12", "HEAD") or "unknown",
-        modified=bool(_git("status", "--porcelain", "--untracked-files=no", "--", *_MEASURED)),
+        modified=bool(
+            _git("status", "--porcelain", "--untracked-files=no", "--", *_SOURCES, _NO_SOURCES)
+        ),
         cpu=_cpu_model(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         system=f"{platform.system()} {platform.machine()}",
