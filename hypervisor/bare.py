@@ -64,6 +64,7 @@ class Bare(Technique):
             self.platform.bus,
         )
         self._idle = 0
+        self._window_is_open = False
         self._livelock = Livelock()
         self._ended: Stop | None = None
 
@@ -118,6 +119,9 @@ class Bare(Technique):
             if now >= next_pause or self._stop_requested:
                 self._between_slices()
                 next_pause = now + SLICE_INSTRUCTIONS
+            if self._window_is_open and self.platform.interrupt_pending():
+                self.processor.pending_interrupt = self.platform.acknowledge_interrupt()
+            self._window_is_open = False
             self.processor.want_interrupt_window(self.platform.interrupt_pending())
             limit = next_pause if until is None else min(until, next_pause)
             deadline = self.platform.clock.next_deadline()
@@ -141,7 +145,7 @@ class Bare(Technique):
             return
         address, size, value = processor.detail
         if reason is Exit.INTERRUPT_WINDOW:
-            processor.pending_interrupt = self.platform.acknowledge_interrupt()
+            self._window_is_open = True  # acknowledged after the events of this moment
         elif reason is Exit.PORT_IN:
             self._set_access_time()
             processor.complete_port_read(size, bus.read_port(address, size))

@@ -147,6 +147,7 @@ def test_progress_is_told(kind):
     assert len(heard) >= 3
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_guest_that_only_faults_ends_with_an_error(kind):
     # Its handler is no instruction either; the stack wraps around in addresses without memory.
@@ -169,6 +170,7 @@ def test_the_trapdoor_is_not_for_guests(kind):
     assert "kept for monitors" in stop.detail
 
 
+@pytest.mark.compiled
 def test_a_halt_that_nothing_can_end_is_noticed():
     for kind in KINDS:
         stop = boot(kind, "mov al, 0xFF\nout 0x21, al\nmov al, 0x34\nout 0x43, al\nsti\nhlt").run()
