@@ -95,7 +95,8 @@ class Writer:
                 "0",
             ]
         )
-        top = self.chosen.choice([1, 2, 1022, 1023])
+        # Not at 1023 if it maps the directory: other pieces write there.
+        top = 1022 if entry.startswith("DIRECTORY") else self.chosen.choice([1, 2, 1022, 1023])
         far = top << 22 | self.chosen.choice([0x1E0000, 0x1D0010, 0x780])
         return (
             f"mov dword [DIRECTORY + {top} * 4], {entry}\n mov eax, cr3\n mov cr3, eax\n"
