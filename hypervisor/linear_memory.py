@@ -24,6 +24,7 @@ class LinearMemory:
         self._vcpu = vcpu
         self.memory = memory
         self._translations: dict[int, int] = {}
+        self._paging = vcpu.paging
 
     def forget_translations(self) -> None:
         """The guest has run, or its paging has changed: translations must be made anew.
@@ -31,13 +32,14 @@ class LinearMemory:
         Within one exit they are kept, as a processor keeps them in its TLB.
         """
         self._translations.clear()
+        self._paging = self._vcpu.paging
 
     def translate(self, gva: int, *, write: bool, user: bool) -> Gpa:
         """Guest-physical address of one access; raises #PF."""
         key = gva & PAGE_MASK | write << 1 | user
         page = self._translations.get(key)
         if page is None:
-            found = walk(self.memory, self._vcpu.paging, Gva(gva & M32), write=write, user=user)
+            found = walk(self.memory, self._paging, Gva(gva & M32), write=write, user=user)
             page = self._translations[key] = found.gpa & PAGE_MASK
         return Gpa(page | gva & 0xFFF)
 

@@ -99,12 +99,17 @@ def _nothing(_emulator: Emulator, _instruction: Instruction) -> None:
 # --- control registers ------------------------------------------------------------------------
 
 
+def _paging_changed(emulator: Emulator) -> None:
+    emulator.memory.forget_translations()
+    emulator.host.paging_changed()
+
+
 def _write_cr0(emulator: Emulator, value: int) -> None:
     paging_alone = value & (CR0_PG | CR0_PE) == CR0_PG
     if paging_alone or value & (CR0_NW | CR0_CD) == CR0_NW:
         raise general_protection()
     emulator.vcpu.cr0 = value & CR0_DEFINED | CR0_ET
-    emulator.host.paging_changed()
+    _paging_changed(emulator)
 
 
 def _mov_to_cr(emulator: Emulator, instruction: Instruction) -> None:
@@ -117,12 +122,12 @@ def _mov_to_cr(emulator: Emulator, instruction: Instruction) -> None:
             vcpu.cr2 = value
         case 3:
             vcpu.cr3 = value
-            emulator.host.paging_changed()
+            _paging_changed(emulator)
         case 4:
             if value & ~CR4_SUPPORTED:
                 raise general_protection()
             vcpu.cr4 = value
-            emulator.host.paging_changed()
+            _paging_changed(emulator)
         case _:
             raise undefined_opcode()
 
@@ -155,7 +160,7 @@ def _smsw(emulator: Emulator, instruction: Instruction) -> None:
 
 def _clts(emulator: Emulator, _instruction: Instruction) -> None:
     emulator.vcpu.cr0 &= ~CR0_TS
-    emulator.host.paging_changed()
+    _paging_changed(emulator)
 
 
 def _invlpg(emulator: Emulator, instruction: Instruction) -> None:
@@ -164,6 +169,7 @@ def _invlpg(emulator: Emulator, instruction: Instruction) -> None:
     vcpu = emulator.vcpu
     offset = offset_of(vcpu, operand, instruction.prefixes.address_bits)
     gva = (vcpu.segments[operand.effective_segment].base + offset) & M32
+    emulator.memory.forget_translations()
     emulator.host.page_invalidated(gva)
 
 

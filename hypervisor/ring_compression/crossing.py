@@ -58,6 +58,7 @@ class Crossing:
         self._cs = -1  # selectors the guest was entered with
         self._ss = -1
         self._entered: tuple[Segment, Segment, int] | None = None  # what they were chosen for
+        self._known_registers = b""  # what vcpu.segments was last read from
         self._is_stepping = False
 
     # --- leaving the guest ---------------------------------------------------------------------
@@ -84,6 +85,10 @@ class Crossing:
     def read_data_segments(self) -> None:
         """Take over what the guest has loaded into ES, DS, FS and GS."""
         vcpu = self._vcpu
+        registers = self._world.segment_registers
+        if registers == self._known_registers:
+            return
+        self._known_registers = registers
         for register in DATA_REGISTERS:
             loaded = self._world.data_segment(register)
             if loaded.is_usable:
@@ -119,6 +124,7 @@ class Crossing:
             segment = self._vcpu.segments[register]
             if segment is not before[register]:
                 self._load_data_segment(register, segment)
+                self._known_registers = b""
 
     def _load_data_segment(self, register: int, segment: Segment) -> None:
         if not segment.is_usable:

@@ -48,13 +48,26 @@ from isa.devices.platform import Platform
 from isa.instruction import Instruction, Memory
 from isa.machine import Machine
 from isa.operand_kinds import KIND_BITS
-from isa.registers import CR0_AM, CR0_EM, CR0_MP, CR0_NE, CR0_PE, CR0_TS, ECX, EFLAGS_TF, LDTR
+from isa.registers import (
+    CR0_AM,
+    CR0_EM,
+    CR0_MP,
+    CR0_NE,
+    CR0_PE,
+    CR0_TS,
+    CR4_UMIP,
+    ECX,
+    EFLAGS_TF,
+    LDTR,
+)
 
 # Faults by which ring 1 or 3 stops an instruction that the guest's own machine might carry out.
 _INSTRUCTION_FAULTS: Final = frozenset({vectors.GP, vectors.NP, vectors.SS, vectors.TS})
 
-# Bits of the guest's CR0 that the machine can simply have too.
+# Bits of the guest's CR0 and CR4 that the machine can simply have too. A guest that sets UMIP
+# closes five of the holes for itself: SGDT, SIDT, SLDT, STR and SMSW then fault in ring 1 as well.
 _SHARED_CR0: Final = CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_AM
+_SHARED_CR4: Final = CR4_UMIP
 
 _EVENTS: Final = frozenset({"INT", "INT3", "INTO"})
 _DR6_BS: Final = 1 << 14
@@ -140,14 +153,12 @@ class RingMonitor:
         """The guest wrote CR0, CR3 or CR4."""
         if not self.vcpu.cr0 & CR0_PE:
             raise VmStopped(StopReason.ERROR, "the guest left protected mode")
-        self.linear.forget_translations()
         self.world.set_root(self.paging.activate(self.vcpu.paging))
-        self.world.set_guest_cr0_bits(self.vcpu.cr0 & _SHARED_CR0)
+        self.world.set_guest_bits(self.vcpu.cr0 & _SHARED_CR0, self.vcpu.cr4 & _SHARED_CR4)
         self._mappings_changed = True
 
     def page_invalidated(self, gva: int) -> None:
         """INVLPG."""
-        self.linear.forget_translations()
         self.paging.invalidate(Gva(gva))
         self._mappings_changed = True
 
@@ -282,8 +293,10 @@ class RingMonitor:
         if touches_data_segments(instruction):
             self.crossing.read_data_segments()
             before = list(vcpu.segments)
-            is_complete = self.emulator.execute(instruction)
-            self.crossing.load_data_segments(before)
+            try:
+                is_complete = self.emulator.execute(instruction)
+            finally:
+                self.crossing.load_data_segments(before)
         else:
             is_complete = self.emulator.execute(instruction)
         self.accounts.exits[exit_name(instruction)] += 1

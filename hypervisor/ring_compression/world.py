@@ -88,6 +88,7 @@ class World:
         self.words: Words = self.processor.memory.view(np.uint32)
         self._root = -1
         self._cr0 = 0
+        self._cr4 = 0
         self._has_ldt = False
         self._stale: list[Gva] = []
         self._all_stale = False
@@ -150,8 +151,7 @@ class World:
         """Switch the machine over: its tables and paging are the monitor's from here on."""
         processor = self.processor
         self.set_root(root)
-        self.set_guest_cr0_bits(0)
-        processor.load_cr4(CR4_TSD)
+        self.set_guest_bits(0, 0)
         processor.lgdt(layout.linear(layout.GDT_HPA), layout.TABLE_BYTES - 1)
         processor.lidt(layout.linear(layout.IDT_HPA), 256 * 8 - 1)
         processor.ltr(layout.TSS_SELECTOR)
@@ -181,6 +181,11 @@ class World:
         if is_present != self._has_ldt:
             self._has_ldt = is_present
             self.processor.lldt(layout.LDT_SELECTOR if is_present else 0)
+
+    @property
+    def segment_registers(self) -> bytes:
+        """All segment registers at once, only to see whether they have changed."""
+        return self.cpu[state.SELECTOR : state.ATTRIBUTES + 8].tobytes()
 
     def data_segment(self, register: int) -> Segment:
         """What is in ES, DS, FS or GS, which no gate changes.
@@ -216,12 +221,19 @@ class World:
             self._stale.clear()
             self._all_stale = False
 
-    def set_guest_cr0_bits(self, bits: int) -> None:
-        """Set those bits of CR0 that act alike on guest and machine; the rest is the monitor's."""
-        value = CR0_PE | CR0_ET | CR0_WP | CR0_PG | bits
-        if value != self._cr0:
-            self._cr0 = value
-            self.processor.load_cr0(value)
+    def set_guest_bits(self, cr0: int, cr4: int) -> None:
+        """Set those bits of CR0 and CR4 that act alike on guest and machine.
+
+        The rest is the monitor's: paging with write protection, and RDTSC for ring 0 only.
+        """
+        cr0 |= CR0_PE | CR0_ET | CR0_WP | CR0_PG
+        if cr0 != self._cr0:
+            self._cr0 = cr0
+            self.processor.load_cr0(cr0)
+        cr4 |= CR4_TSD
+        if cr4 != self._cr4:
+            self._cr4 = cr4
+            self.processor.load_cr4(cr4)
 
     def flush(self, gva: Gva | None) -> None:
         """Remember that the machine may have cached what is no longer true (None: of any page)."""

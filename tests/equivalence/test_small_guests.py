@@ -244,6 +244,25 @@ def test_accessed_bits_of_descriptors_appear_in_the_guests_table():
     assert ring.read_u32(0x1D0004) & 0x100
 
 
+def test_a_guest_that_sets_umip_sees_its_own_tables():
+    ring = assert_equal("""
+        mov eax, 0x800
+        mov cr4, eax
+        sgdt [SCRATCH]
+        sidt [SCRATCH + 8]
+        str [SCRATCH + 16]
+        sldt eax
+        smsw ebx
+        resume_at back
+        user_at task
+    task:
+        sgdt [SCRATCH]
+    back:
+        ret
+    """)
+    assert [entry[0] for entry in log_of(ring)] == [13]
+
+
 def test_a_small_segment_keeps_its_limit_and_base():
     ring = assert_equal("""
         mov dword [gdt_free], (SCRATCH & 0xFFFF) << 16 | 15
