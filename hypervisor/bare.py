@@ -21,7 +21,6 @@ from hypervisor.technique import (
     RAM_BYTES,
     SLICE_INSTRUCTIONS,
     Snapshot,
-    Stop,
     StopReason,
     Technique,
     VmStopped,
@@ -66,7 +65,6 @@ class Bare(Technique):
         self._idle = 0
         self._window_is_open = False
         self._livelock = Livelock()
-        self._ended: Stop | None = None
 
     # --- boot ----------------------------------------------------------------------------------
 
@@ -93,20 +91,6 @@ class Bare(Technique):
             cpu[state.ATTRIBUTES + segment] = ATTR_P | ATTR_S | kind
 
     # --- running -------------------------------------------------------------------------------
-
-    def run(self, until: int | None = None) -> Stop:
-        """Run until the guest ends or has completed `until` instructions since boot."""
-        if self._ended is not None:
-            return self._ended
-        try:
-            with self._interruptible():
-                self._run(until)
-        except VmStopped as ending:
-            stop = self._stop(ending.reason, ending.detail)
-            if ending.reason not in (StopReason.BUDGET, StopReason.INTERRUPTED):
-                self._ended = stop
-            return stop
-        raise AssertionError("a run without an ending")
 
     def _run(self, until: int | None) -> None:
         """Run slice after slice; ends by VmStopped."""
@@ -199,21 +183,6 @@ class Bare(Technique):
         self._livelock.note(self.guest_instructions, int(self.processor.gpr[ECX]), most)
 
     # --- what is known -------------------------------------------------------------------------
-
-    @property
-    def exit_code(self) -> int | None:
-        """The process status the guest asked for, or None while it has not."""
-        return self.platform.exit_code
-
-    @property
-    def console(self) -> bytes:
-        """Everything the guest has written to COM1 and to port 0xE9."""
-        return bytes(self.platform.console_output)
-
-    @property
-    def screen(self) -> str:
-        """The 25 lines of the guest's text screen."""
-        return self.platform.vga.text()
 
     @property
     def guest_instructions(self) -> int:

@@ -26,6 +26,7 @@ from isa.errors import TrapgateError
 if TYPE_CHECKING:
     from isa.boot import BootImage
     from isa.costs import Costs
+    from isa.devices.platform import Platform
 
 RAM_BYTES: Final = 16 << 20
 
@@ -92,6 +93,8 @@ class Technique(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    platform: Platform
+    """The guest's devices."""
 
     def __init__(
         self,
@@ -111,33 +114,48 @@ class Technique(ABC):
         self.costs = costs
         self._progress = progress
         self._stop_requested = False
+        self._ended: Stop | None = None
 
     @abstractmethod
     def boot(self, image: BootImage) -> None:
         """Put a guest into memory and make its first instruction the next one."""
 
-    @abstractmethod
     def run(self, until: int | None = None) -> Stop:
         """Run until the guest ends or has completed `until` instructions since boot.
 
         With `until` the run stops at exactly that count, before anything is delivered there. A
         guest that has ended stays ended: running it again gives the same stop.
         """
+        if self._ended is not None:
+            return self._ended
+        try:
+            with self._interruptible():
+                self._run(until)
+        except VmStopped as ending:
+            stop = self._stop(ending.reason, ending.detail)
+            if ending.reason not in (StopReason.BUDGET, StopReason.INTERRUPTED):
+                self._ended = stop
+            return stop
+        raise AssertionError("a run without an ending")
+
+    @abstractmethod
+    def _run(self, until: int | None) -> None:
+        """What `run` does; ends by VmStopped and in no other way."""
 
     @property
-    @abstractmethod
     def exit_code(self) -> int | None:
         """The process status the guest asked for, or None while it has not."""
+        return self.platform.exit_code
 
     @property
-    @abstractmethod
     def console(self) -> bytes:
         """Everything the guest has written to COM1 and to port 0xE9."""
+        return bytes(self.platform.console_output)
 
     @property
-    @abstractmethod
     def screen(self) -> str:
         """The 25 lines of the guest's text screen."""
+        return self.platform.vga.text()
 
     @property
     @abstractmethod

@@ -19,7 +19,6 @@ from hypervisor.technique import (
     RAM_BYTES,
     SLICE_INSTRUCTIONS,
     Snapshot,
-    Stop,
     StopReason,
     Technique,
     VmStopped,
@@ -52,7 +51,6 @@ class RingCompression(Technique):
         self.platform = Platform(self.read_memory, ram_bytes)
         self.monitor = self.monitor_type(machine, self.platform, ram_bytes)
         self._has_protected_mode = True
-        self._ended: Stop | None = None
 
     # --- boot ----------------------------------------------------------------------------------
 
@@ -69,20 +67,6 @@ class RingCompression(Technique):
         self.monitor.start()
 
     # --- running -------------------------------------------------------------------------------
-
-    def run(self, until: int | None = None) -> Stop:
-        """Run until the guest ends or has completed `until` instructions since boot."""
-        if self._ended is not None:
-            return self._ended
-        try:
-            with self._interruptible():
-                self._run(until)
-        except VmStopped as ending:
-            stop = self._stop(ending.reason, ending.detail)
-            if ending.reason not in (StopReason.BUDGET, StopReason.INTERRUPTED):
-                self._ended = stop
-            return stop
-        raise AssertionError("a run without an ending")
 
     def _run(self, until: int | None) -> None:
         """Run from exit to exit; ends by VmStopped."""
@@ -141,21 +125,6 @@ class RingCompression(Technique):
         monitor.vcpu.tsc_offset += skipped
 
     # --- what is known -------------------------------------------------------------------------
-
-    @property
-    def exit_code(self) -> int | None:
-        """The process status the guest asked for, or None while it has not."""
-        return self.platform.exit_code
-
-    @property
-    def console(self) -> bytes:
-        """Everything the guest has written to COM1 and to port 0xE9."""
-        return bytes(self.platform.console_output)
-
-    @property
-    def screen(self) -> str:
-        """The 25 lines of the guest's text screen."""
-        return self.platform.vga.text()
 
     @property
     def guest_instructions(self) -> int:

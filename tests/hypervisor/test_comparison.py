@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.comparison import Comparison, compare, compare_techniques, same_state
-from hypervisor.technique import Snapshot, Stop, StopReason, Technique
+from hypervisor.technique import Snapshot, StopReason, Technique, VmStopped
 from isa.boot import BootImage
 
 IMAGE = BootImage("scripted", ((0x1000, b"\x90"),), 0x1000, 0, 0, 0, True, None, "scripted")
@@ -59,12 +59,12 @@ class Scripted(Technique):
     def boot(self, image: BootImage) -> None:
         assert image is IMAGE
 
-    def run(self, until: int | None = None) -> Stop:
+    def _run(self, until: int | None) -> None:
         if self.interrupted:
-            return Stop(StopReason.INTERRUPTED, "", 0, "", self.count)
+            raise VmStopped(StopReason.INTERRUPTED, "")
         self.count = self.length if until is None else min(until, self.length)
         reason = self.reason if self.count == self.length else StopReason.BUDGET
-        return Stop(reason, "scripted", self.snapshot().eip, "nop", self.count)
+        raise VmStopped(reason, "scripted")
 
     def is_wrong(self) -> bool:
         return self.wrong_at is not None and self.count >= self.wrong_at
@@ -100,10 +100,6 @@ class Scripted(Technique):
     @property
     def console(self) -> bytes:
         return self.text
-
-    @property
-    def screen(self) -> str:
-        return ""
 
     @property
     def guest_instructions(self) -> int:
