@@ -132,8 +132,14 @@ class ShadowDescriptors:
         return shadow is not None and shadow.guest[1:] == guest[1:]
 
     def segment_at(self, selector: int) -> Segment:
-        """What the guest has loaded by itself through a shadowed descriptor."""
-        return self._shadows[selector & SELECTOR_NOT_RPL].guest._replace(selector=selector)
+        """What the guest has loaded into CS or SS by itself, through a shadowed descriptor."""
+        shadow = self._shadows.get(selector & SELECTOR_NOT_RPL)
+        if shadow is None:
+            raise VmStopped(
+                StopReason.ERROR,
+                f"the guest loaded selector {selector:#06x}, which is the monitor's",
+            )
+        return shadow.guest._replace(selector=selector)
 
     def fill(self, selector: int, guest: Segment) -> bool:
         """Make the shadow of a descriptor that was just loaded; False if it says something else."""
@@ -193,8 +199,12 @@ class ShadowDescriptors:
         self._meanings[_content(parse(0, low, high))] = guest
 
     def meaning(self, loaded: Segment) -> Segment:
-        """What the guest believes to have in a segment register that holds `loaded`."""
-        return self._meanings[_content(loaded)]._replace(selector=loaded.selector)
+        """What the guest believes to have in a segment register that holds `loaded`.
+
+        A guest that found the selectors by which the monitor shows hidden code and stacks, and
+        loaded one as data, has what it loaded: a segment of its own.
+        """
+        return self._meanings.get(_content(loaded), loaded)._replace(selector=loaded.selector)
 
     def _forget_meanings(self) -> None:
         """Keep the meanings of what is in the tables or in a segment register."""

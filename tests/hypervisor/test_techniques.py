@@ -214,6 +214,38 @@ def test_what_cannot_be_deprivileged_ends_the_vm_with_a_reason(body, words):
     assert words in stop.detail
 
 
+# After this CS and SS are hidden: no table describes them, the monitor's own selectors do.
+HIDE = """
+    mov dword [gdt + KERNEL_CODE + 4], 0
+    mov dword [gdt + KERNEL_DATA + 4], 0
+    mov eax, cr0
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (
+            "mov eax, 0xFFA1\nmov fs, ax\npush dword [fs:0x100000]\nmov gs, [zero]\nzero: dw 0",
+            "exit",
+        ),
+        ("mov eax, 0xFFA9\nmov es, ax\nmov edi, SCRATCH\nmov dx, 0x61\ninsb", "exit"),
+        ("jmp 0xFFA1:.l\n.l: mov eax, cr0", "exit"),
+        (
+            "mov dword [gdt + KERNEL_CODE + 4], 0x00CF9A00\njmp KERNEL_CODE:.k\n.k: mov eax, cr0\n"
+            "jmp 0xFFA1:.l\n.l: mov eax, cr0",
+            "error",
+        ),
+        ("mov eax, 0xFF89\nmov fs, ax", "shutdown"),
+    ],
+)
+def test_a_guest_that_finds_the_monitors_selectors_gains_nothing(body, reason):
+    technique = boot(RingCompression, HIDE + body + "\njmp leave")
+    stop = technique.run(100_000)
+    assert stop.reason == reason, stop
+    technique.snapshot()
+
+
 def test_techniques_are_found_by_name():
     found = available_techniques()
     assert list(found)[:2] == ["bare", "ring"]
