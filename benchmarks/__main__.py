@@ -1,6 +1,6 @@
 """All benchmarks one after the other; saves their results and rewrites docs/performance.md.
 
-python -m benchmarks                  measure everything (about ten minutes), then write tables
+python -m benchmarks                  measure everything (about seven minutes), then write tables
 python -m benchmarks --tables         only write the tables again, from the saved results
 """
 
