@@ -21,6 +21,7 @@ from isa.registers import (
     EFLAGS_FIXED,
     EFLAGS_IF,
     ESP,
+    FEATURES_P6,
     IOPL_SHIFT,
     SS,
 )
@@ -59,6 +60,7 @@ class VirtualCpu:
     sysenter_esp: int = 0
     sysenter_eip: int = 0
     apic_base: int = 0xFEE00900
+    features: int = FEATURES_P6
     tsc_offset: int = 0
     halted: bool = False
     shadow_at: int = -1  # interrupts are inhibited while this many instructions are completed

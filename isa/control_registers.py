@@ -10,6 +10,7 @@ vol. 3B, "Debug Registers"; vol. 2, the instructions named.
 from isa import vectors
 from isa import workspace as w
 from isa.accounts import charge, raise_fault
+from isa.features import defined_cr0, defined_cr4
 from isa.generated import forms as f
 from isa.interrupt_flag import continue_after
 from isa.jit import jit
@@ -19,7 +20,6 @@ from isa.paging import flush_tlb, invalidate
 from isa.records import DONE, TROUBLED, a_of, b_of, segment_of
 from isa.registers import (
     CR0_CD,
-    CR0_DEFINED,
     CR0_EM,
     CR0_ET,
     CR0_MP,
@@ -29,19 +29,13 @@ from isa.registers import (
     CR0_TS,
     CR0_WP,
     CR4_DE,
-    CR4_MCE,
-    CR4_PCE,
     CR4_PGE,
     CR4_PSE,
-    CR4_TSD,
-    CR4_UMIP,
 )
-from isa.state import BASE, CR0, CR2, CR3, CR4, DR, GPR, State
+from isa.state import BASE, CR0, CR2, CR3, CR4, DR, FEATURES, GPR, State
 from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
-
-CR4_SUPPORTED = CR4_TSD | CR4_DE | CR4_PSE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_UMIP
 
 DR6_FIXED = 0xFFFF0FF0
 DR6_WRITABLE = 0x0000E00F
@@ -66,12 +60,13 @@ def write_cr0(cpu: State, core: Workspace, value: int) -> int:
 
     Bits that do not exist are ignored; ET reads as one.
     """
+    value &= defined_cr0(cpu[FEATURES])
     paging_alone = value & (CR0_PG | CR0_PE) == CR0_PG
     if paging_alone or value & (CR0_NW | CR0_CD) == CR0_NW:
         raise_fault(core, vectors.GP, 0)
         return TROUBLED
     changed = cpu[CR0] ^ value
-    cpu[CR0] = value & CR0_DEFINED | CR0_ET
+    cpu[CR0] = value | CR0_ET
     if changed & (CR0_PG | CR0_WP | CR0_PE):
         flush_tlb(core)
     refresh(cpu, core)
@@ -91,7 +86,7 @@ def write_cr3(cpu: State, core: Workspace, value: int) -> int:
 @jit
 def write_cr4(cpu: State, core: Workspace, value: int) -> int:
     """Set CR4: TRANSFER, or TROUBLED with #GP(0) for a feature this processor has not."""
-    if value & ~CR4_SUPPORTED:
+    if value & ~defined_cr4(cpu[FEATURES]):
         raise_fault(core, vectors.GP, 0)
         return TROUBLED
     if (cpu[CR4] ^ value) & (CR4_PSE | CR4_PGE):
@@ -110,7 +105,7 @@ def move_to_control(cpu: State, core: Workspace, at: int) -> int:
         return write_cr0(cpu, core, value)
     if number == 3:
         return write_cr3(cpu, core, value)
-    if number == 4:
+    if number == 4 and defined_cr4(cpu[FEATURES]):
         return write_cr4(cpu, core, value)
     if number != 2:
         return undefined(core)
@@ -129,7 +124,7 @@ def move_from_control(cpu: State, core: Workspace, at: int) -> int:
         value = cpu[CR2]
     elif number == 3:
         value = cpu[CR3]
-    elif number == 4:
+    elif number == 4 and defined_cr4(cpu[FEATURES]):
         value = cpu[CR4]
     else:
         return undefined(core)

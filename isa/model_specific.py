@@ -1,7 +1,7 @@
 """What identifies and counts: CPUID, the time-stamp and performance counters, RDMSR and WRMSR.
 
-The processor presents itself as of family 6 without a floating-point unit, by its own vendor name.
-Its time-stamp counter counts retired instructions, so that time is the same in every run.
+The processor presents itself as its model says (`features` and `cpuid_…` of the state). Its
+time-stamp counter counts retired instructions, so that time is the same in every run.
 
 Source: SDM vol. 2, "CPUID", "RDTSC", "RDPMC", "RDMSR", "WRMSR"; vol. 4, "MSRs in the P6 Family
 Processors".
@@ -13,7 +13,19 @@ from isa.generated import forms as f
 from isa.jit import jit
 from isa.records import DONE, TROUBLED
 from isa.registers import EAX, EBX, ECX, EDX
-from isa.state import APIC_BASE, GPR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, TSC_OFFSET, State
+from isa.state import (
+    APIC_BASE,
+    CPUID_LAST_LEAF,
+    CPUID_SIGNATURE,
+    CPUID_VENDOR,
+    FEATURES,
+    GPR,
+    SYSENTER_CS,
+    SYSENTER_EIP,
+    SYSENTER_ESP,
+    TSC_OFFSET,
+    State,
+)
 from isa.workspace import Workspace
 
 M32 = 0xFFFFFFFF
@@ -24,36 +36,6 @@ MSR_SYSENTER_CS = 0x174
 MSR_SYSENTER_ESP = 0x175
 MSR_SYSENTER_EIP = 0x176
 
-# CPUID leaf 0: "TrapgateCPU " in EBX, EDX, ECX.
-VENDOR = b"TrapgateCPU "
-_VENDOR_EBX = int.from_bytes(VENDOR[0:4], "little")
-_VENDOR_EDX = int.from_bytes(VENDOR[4:8], "little")
-_VENDOR_ECX = int.from_bytes(VENDOR[8:12], "little")
-CPUID_MAX_LEAF = 2
-
-# CPUID leaf 1: family 6, model 5, stepping 2. Steppings before model 3 have no working SYSENTER.
-SIGNATURE = 0x652
-FEATURE_DE = 1 << 2
-FEATURE_PSE = 1 << 3
-FEATURE_TSC = 1 << 4
-FEATURE_MSR = 1 << 5
-FEATURE_MCE = 1 << 7
-FEATURE_CX8 = 1 << 8
-FEATURE_SEP = 1 << 11
-FEATURE_PGE = 1 << 13
-FEATURE_CMOV = 1 << 15
-FEATURES = (
-    FEATURE_DE
-    | FEATURE_PSE
-    | FEATURE_TSC
-    | FEATURE_MSR
-    | FEATURE_MCE
-    | FEATURE_CX8
-    | FEATURE_SEP
-    | FEATURE_PGE
-    | FEATURE_CMOV
-)
-
 PERFORMANCE_COUNTERS = 2  # they exist, and count nothing: no event can be selected
 
 APIC_BASE_WRITABLE = 0xFFFFF800  # enable bit and address
@@ -63,14 +45,15 @@ APIC_BASE_RESERVED = 0x6FF
 
 @jit
 def identify(cpu: State) -> int:
-    """CPUID. Leaves beyond the last give the last one, as on every processor of the family."""
-    leaf = cpu[GPR + EAX]
+    """CPUID. Leaves beyond the last, extended ones too, give the last one, as on the P6 family."""
+    leaf = min(cpu[GPR + EAX], cpu[CPUID_LAST_LEAF])
     if leaf == 0:
-        set_four(cpu, CPUID_MAX_LEAF, _VENDOR_EBX, _VENDOR_ECX, _VENDOR_EDX)
+        name = CPUID_VENDOR
+        set_four(cpu, cpu[CPUID_LAST_LEAF], cpu[name], cpu[name + 2], cpu[name + 1])
     elif leaf == 1:
-        set_four(cpu, SIGNATURE, 0, 0, FEATURES)
+        set_four(cpu, cpu[CPUID_SIGNATURE], 0, 0, cpu[FEATURES] & M32)
     else:
-        set_four(cpu, 1, 0, 0, 0)
+        set_four(cpu, 1, 0, 0, 0)  # no descriptor of a cache or TLB
     return DONE
 
 

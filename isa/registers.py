@@ -1,6 +1,6 @@
-"""Numbers of registers and the bits of EFLAGS and control registers: plain integers, SDM names.
+"""Numbers of registers, bits of EFLAGS, control registers and CPUID: plain integers, SDM names.
 
-Source: SDM vol. 1, "EFLAGS Register"; vol. 3A, "Control Registers".
+Source: SDM vol. 1, "EFLAGS Register"; vol. 2, "CPUID"; vol. 3A, "Control Registers".
 """
 
 from typing import Final
@@ -105,3 +105,42 @@ ATTR_P: Final = 1 << 7
 ATTR_DB: Final = 1 << 14
 ATTR_G: Final = 1 << 15
 ATTR_UNUSABLE: Final = 1 << 16
+
+# What a processor can do: the `features` word of its state. Bits 0 to 31 are CPUID leaf 1, EDX.
+FEATURE_VME: Final = 1 << 1
+FEATURE_DE: Final = 1 << 2
+FEATURE_PSE: Final = 1 << 3
+FEATURE_TSC: Final = 1 << 4
+FEATURE_MSR: Final = 1 << 5
+FEATURE_PAE: Final = 1 << 6
+FEATURE_MCE: Final = 1 << 7
+FEATURE_CX8: Final = 1 << 8
+FEATURE_SEP: Final = 1 << 11
+FEATURE_PGE: Final = 1 << 13
+FEATURE_CMOV: Final = 1 << 15
+# What that leaf does not name.
+FEATURE_386: Final = 1 << 32  # every processor here: the condition of an instruction without one
+FEATURE_486: Final = 1 << 33  # its instructions, EFLAGS.AC, CR0.NE, AM, NW, CD
+FEATURE_P6: Final = 1 << 34  # the hint opcodes, the local APIC's base register
+FEATURE_WP: Final = 1 << 35  # CR0.WP
+FEATURE_CPUID: Final = 1 << 36  # the instruction, and EFLAGS.ID by which software finds it
+FEATURE_PMC: Final = 1 << 37  # RDPMC and CR4.PCE
+FEATURE_UMIP: Final = 1 << 38  # CR4.UMIP
+FEATURES_P6: Final = (
+    FEATURE_DE
+    | FEATURE_PSE
+    | FEATURE_TSC
+    | FEATURE_MSR
+    | FEATURE_MCE
+    | FEATURE_CX8
+    | FEATURE_SEP
+    | FEATURE_PGE
+    | FEATURE_CMOV
+    | FEATURE_386
+    | FEATURE_486
+    | FEATURE_P6
+    | FEATURE_WP
+    | FEATURE_CPUID
+    | FEATURE_PMC
+    | FEATURE_UMIP
+)

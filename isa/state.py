@@ -21,6 +21,7 @@ from isa.registers import (
     CR0_ET,
     CS,
     EFLAGS_FIXED,
+    FEATURES_P6,
     LDTR,
     TR,
 )
@@ -51,6 +52,10 @@ FIELDS: Final[tuple[tuple[str, int], ...]] = (
     ("sysenter_esp", 1),
     ("sysenter_eip", 1),
     ("apic_base", 1),
+    ("features", 1),  # what this processor can do: FEATURE bits of isa.registers, never changed
+    ("cpuid_signature", 1),  # CPUID leaf 1, EAX: family, model, stepping
+    ("cpuid_last_leaf", 1),  # CPUID leaf 0, EAX
+    ("cpuid_vendor", 3),  # CPUID leaf 0: the name in EBX, EDX, ECX
     ("tsc_offset", 1),  # time-stamp counter = retired instructions of all rings + this
     ("halted", 1),  # activity state: 1 after HLT until an interrupt
     ("shadow_at", 1),  # interrupts are inhibited while the retired total equals this (STI, MOV SS)
@@ -94,6 +99,10 @@ SYSENTER_CS: Final[int] = _AT["sysenter_cs"]
 SYSENTER_ESP: Final[int] = _AT["sysenter_esp"]
 SYSENTER_EIP: Final[int] = _AT["sysenter_eip"]
 APIC_BASE: Final[int] = _AT["apic_base"]
+FEATURES: Final[int] = _AT["features"]
+CPUID_SIGNATURE: Final[int] = _AT["cpuid_signature"]
+CPUID_LAST_LEAF: Final[int] = _AT["cpuid_last_leaf"]
+CPUID_VENDOR: Final[int] = _AT["cpuid_vendor"]
 TSC_OFFSET: Final[int] = _AT["tsc_offset"]
 HALTED: Final[int] = _AT["halted"]
 SHADOW_AT: Final[int] = _AT["shadow_at"]
@@ -105,6 +114,10 @@ CYCLES: Final[int] = _AT["cycles"]
 DTYPE: Final = np.dtype(
     [(name, np.int64) if words == 1 else (name, np.int64, (words,)) for name, words in FIELDS]
 )
+
+VENDOR: Final = b"TrapgateCPU "
+# Family 6, model 5, stepping 2. Steppings before model 3 have no working SYSENTER.
+SIGNATURE_P6: Final = 0x652
 
 _FLAT_DATA: Final = ATTR_P | ATTR_S | ATTR_DB | ATTR_G | 0x3
 _FLAT_CODE: Final = ATTR_P | ATTR_S | ATTR_DB | ATTR_G | 0xB
@@ -132,6 +145,11 @@ def new_state() -> State:
     cpu[DR + 6] = 0xFFFF0FF0
     cpu[DR + 7] = 0x400
     cpu[APIC_BASE] = 0xFEE00900
+    cpu[FEATURES] = FEATURES_P6
+    cpu[CPUID_SIGNATURE] = SIGNATURE_P6
+    cpu[CPUID_LAST_LEAF] = 2
+    for word in range(3):
+        cpu[CPUID_VENDOR + word] = int.from_bytes(VENDOR[4 * word : 4 * word + 4], "little")
     cpu[SHADOW_AT] = -1
     cpu[PENDING_INTERRUPT] = -1
     return cpu

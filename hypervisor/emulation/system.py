@@ -17,7 +17,6 @@ from hypervisor.faults import GuestFault, general_protection, undefined_opcode
 from hypervisor.segment_loading import load_local_table, load_task_register
 from isa import vectors
 from isa.control_registers import (
-    CR4_SUPPORTED,
     DR6_BD,
     DR6_FIXED,
     DR6_WRITABLE,
@@ -25,6 +24,7 @@ from isa.control_registers import (
     DR7_GD,
     DR7_WRITABLE,
 )
+from isa.features import defined_cr0, defined_cr4
 from isa.instruction import Instruction, Memory, Register
 from isa.model_specific import (
     APIC_BASE_FIXED,
@@ -40,7 +40,6 @@ from isa.model_specific import (
 from isa.registers import (
     ATTR_DPL_SHIFT,
     CR0_CD,
-    CR0_DEFINED,
     CR0_EM,
     CR0_ET,
     CR0_MP,
@@ -105,10 +104,11 @@ def _paging_changed(emulator: Emulator) -> None:
 
 
 def _write_cr0(emulator: Emulator, value: int) -> None:
+    value &= defined_cr0(emulator.vcpu.features)
     paging_alone = value & (CR0_PG | CR0_PE) == CR0_PG
     if paging_alone or value & (CR0_NW | CR0_CD) == CR0_NW:
         raise general_protection()
-    emulator.vcpu.cr0 = value & CR0_DEFINED | CR0_ET
+    emulator.vcpu.cr0 = value | CR0_ET
     _paging_changed(emulator)
 
 
@@ -123,8 +123,8 @@ def _mov_to_cr(emulator: Emulator, instruction: Instruction) -> None:
         case 3:
             vcpu.cr3 = value
             _paging_changed(emulator)
-        case 4:
-            if value & ~CR4_SUPPORTED:
+        case 4 if defined_cr4(vcpu.features):
+            if value & ~defined_cr4(vcpu.features):
                 raise general_protection()
             vcpu.cr4 = value
             _paging_changed(emulator)
@@ -134,7 +134,9 @@ def _mov_to_cr(emulator: Emulator, instruction: Instruction) -> None:
 
 def _mov_from_cr(emulator: Emulator, instruction: Instruction) -> None:
     vcpu = emulator.vcpu
-    values = {0: vcpu.cr0, 2: vcpu.cr2, 3: vcpu.cr3, 4: vcpu.cr4}
+    values = {0: vcpu.cr0, 2: vcpu.cr2, 3: vcpu.cr3}
+    if defined_cr4(vcpu.features):
+        values[4] = vcpu.cr4
     number = _number(instruction, 1)
     if number not in values:
         raise undefined_opcode()
