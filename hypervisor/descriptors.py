@@ -68,7 +68,8 @@ class Segment(NamedTuple):
     @property
     def is_conforming(self) -> bool:
         """A code segment that runs at its caller's privilege level."""
-        return self.is_code and bool(self.attributes & ATTR_EXPAND_DOWN)
+        mask = ATTR_S | ATTR_CODE | ATTR_EXPAND_DOWN
+        return self.attributes & mask == mask
 
     @property
     def is_writable(self) -> bool:
@@ -101,7 +102,7 @@ class Segment(NamedTuple):
     @property
     def offset_mask(self) -> int:
         """Mask of the stack pointer when this is the stack segment."""
-        return 0xFFFFFFFF if self.is_32_bit else 0xFFFF
+        return 0xFFFFFFFF if self.attributes & ATTR_DB else 0xFFFF
 
     def allows(self, first: int, size: int) -> bool:
         """Whether `size` bytes from offset `first` lie within the limit."""
@@ -112,7 +113,7 @@ class Segment(NamedTuple):
 
     def made_null(self) -> Segment:
         """This register after it was taken away: null and unusable."""
-        return self._replace(selector=0, attributes=self.attributes | ATTR_UNUSABLE)
+        return Segment(0, self.base, self.limit, self.attributes | ATTR_UNUSABLE)
 
 
 class TableRegister(NamedTuple):

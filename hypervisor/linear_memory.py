@@ -36,6 +36,8 @@ class LinearMemory:
 
     def translate(self, gva: int, *, write: bool, user: bool) -> Gpa:
         """Guest-physical address of one access; raises #PF."""
+        if not self._vcpu.cr0 & 0x80000000:
+            return Gpa(gva & M32)
         key = gva & PAGE_MASK | write << 1 | user
         page = self._translations.get(key)
         if page is None:

@@ -176,7 +176,7 @@ def loaded(found: Descriptor, selector: int) -> Segment:
     segment = found.segment
     if segment.selector == selector and segment.is_accessed:
         return segment
-    return segment._replace(selector=selector, attributes=segment.attributes | ATTR_ACCESSED)
+    return Segment(selector, segment.base, segment.limit, segment.attributes | ATTR_ACCESSED)
 
 
 # --- loads ------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final, NamedTuple
 
-from hypervisor.addresses import M32, PAGE_SHIFT, Gpa, Gva
+from hypervisor.addresses import M32, PAGE_MASK, PAGE_SHIFT, Gpa, Gva
 from hypervisor.descriptors import SELECTOR_NOT_RPL, SELECTOR_TI, Segment, pack, parse
 from hypervisor.guest_memory import GuestMemory
 from hypervisor.guest_paging import peek
@@ -204,7 +204,8 @@ class ShadowDescriptors:
         A guest that found the selectors by which the monitor shows hidden code and stacks, and
         loaded one as data, has what it loaded: a segment of its own.
         """
-        return self._meanings.get(_content(loaded), loaded)._replace(selector=loaded.selector)
+        known = self._meanings.get(_content(loaded), loaded)
+        return Segment(loaded.selector, known.base, known.limit, known.attributes)
 
     def _forget_meanings(self) -> None:
         """Keep the meanings of what is in the tables or in a segment register."""
@@ -238,9 +239,16 @@ class ShadowDescriptors:
 
     def verify(self) -> None:
         """Drop the shadows whose originals the guest's page tables now put elsewhere."""
+        pages: dict[int, Gpa | None] = {}  # all descriptors of a table lie on a page or two
         for key, shadow in list(self._shadows.items()):
-            if (self._place(shadow.gva), self._place(shadow.gva + 4)) != shadow.places:
-                self.drop(key)
+            for part, place in enumerate(shadow.places):
+                gva = shadow.gva + 4 * part & M32
+                page = gva & PAGE_MASK
+                if page not in pages:
+                    pages[page] = self._place(page)
+                if pages[page] != place - (gva - page):
+                    self.drop(key)
+                    break
 
     def drop_tables(self) -> None:
         """The guest has loaded GDTR or LDTR: nothing is known any more."""
