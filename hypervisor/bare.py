@@ -2,7 +2,9 @@
 
 Nothing is intercepted. This file is what a mainboard is: it carries port and device-memory
 accesses to the devices, lets time pass for them, and passes interrupts on. A device sees, as the
-time of an access, the number of instructions completed before the accessing one.
+time of an access, the number of instructions completed before the accessing one. Registers that
+devices have lent are read and written in compiled code; what was written reaches its device
+before anything else does.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from isa import entry, state, workspace
 from isa.devices.platform import Platform
 from isa.exits import Exit
 from isa.ledger import Ledger
+from isa.port_table import PortTable
 from isa.processor import Processor
 from isa.registers import ATTR_DB, ATTR_P, ATTR_S, CR0_PE, CS, EBX, ECX, EFLAGS_IF, ESP
 
@@ -55,6 +58,8 @@ class Bare(Technique):
         super().__init__(ram_bytes, costs=costs, progress=progress)
         self.processor = Processor(ram_bytes, costs)
         self.platform = Platform(self.processor.read_physical, ram_bytes)
+        self._port_table = PortTable(self.processor.core)
+        self.platform.bus.lend_ports(self._port_table)
         self._ledger = Ledger(self.processor, monitored=False)
         self._memory = GuestMemory(
             memoryview(self.processor.memory.data),
@@ -111,7 +116,10 @@ class Bare(Technique):
             deadline = self.platform.clock.next_deadline()
             if deadline is not None:
                 limit = min(limit, deadline - self._idle)
-            self._handle(self.processor.run(limit - now))
+            reason = self.processor.run(limit - now)
+            if self._port_table.has_writes:
+                self.platform.bus.post_writes()
+            self._handle(reason)
 
     def _let_time_pass(self, instructions: int) -> None:
         """Bring the devices' clock up to an instruction count, and end the run if they ask to."""
@@ -169,6 +177,7 @@ class Bare(Technique):
         self.platform.clock.advance_to(self.guest_instructions + self._idle)
         skipped = skip_to_interrupt(self.platform, lambda: self._stop_requested)
         self._idle += skipped
+        self.processor.core[workspace.IDLE_TICKS] = self._idle
         self.processor.cpu[state.TSC_OFFSET] += skipped
 
     def _note_yield(self, kind: int) -> None:

@@ -38,6 +38,7 @@ def start(cpu: State, core: Workspace, budget: int) -> None:
     core[w.BUDGET] = budget
     core[w.LEFT] = 0
     core[w.COUNTED] = 0
+    core[w.RETIRED_BEFORE] = retired_total(cpu)
     core[w.REPLAY_NEXT] = 0
     core[w.POSTED_COUNT] = 0
     core[w.EXIT_REASON] = 0

@@ -210,7 +210,7 @@ STACK_HANDLERS: Final = np.array(
 def _block_ends() -> NDArray[np.int64]:
     """Handlers after which nothing is decoded into the same block."""
     ends = np.zeros(HANDLER_COUNT, np.int64)
-    ends[[H_END, H_INVALID, H_TOO_LONG, H_FAR, H_SYSTEM, H_PORT]] = 1
+    ends[[H_END, H_INVALID, H_TOO_LONG, H_FAR, H_SYSTEM]] = 1
     for name in ("CALL", "CALL_R", "CALL_M", "RET", "RET_I", "JMP", "JMP_R", "JMP_M"):
         ends[HOT[name]] = 1
     return ends

@@ -50,8 +50,12 @@ LAST_TOTAL: Final = 33  # instructions retired at the last fault delivery
 FAULTS_IN_ROW: Final = 34  # faults delivered since an instruction retired
 LINEAR: Final = 35  # EIP to continue a repeated instruction at
 CODE_SEGMENT_NEXT: Final = 36  # the one of the CODE_SEGMENTS to be replaced next
+PORT_WRITES: Final = 37  # 1: writes to lent port registers wait for their devices
+POSTED_BYTES: Final = 38  # how many of them are in the list of bytes
+IDLE_TICKS: Final = 39  # device time less instructions retired
 CODE_SEGMENTS: Final = 40  # CODE_SEGMENT_COUNT x (base, limit): code segments in use lately
 CODE_SEGMENT_COUNT: Final = 4
+RETIRED_BEFORE: Final = 48  # instructions retired when this run() began
 
 
 # --- events: what is counted and charged -----------------------------------------------------
@@ -101,6 +105,20 @@ POSTED: Final = 464  # POSTED_ENTRIES x (physical address, bytes, value)
 POSTED_ENTRIES: Final = 64
 POSTED_MASK: Final = POSTED_ENTRIES - 1
 
+# Port registers that devices have lent to the processor, see isa.port_table.
+LENT: Final = 656
+LENT_ENTRIES: Final = 64
+LENT_MASK: Final = LENT_ENTRIES - 1
+LENT_WORDS: Final = 4
+LENT_VALUE: Final = 0  # what a read gives, or -1: ask the device
+LENT_UNTIL: Final = 1  # the device time at which that ends
+LENT_WRITES: Final = 2  # WRITES_...
+LENT_WRITTEN: Final = 3  # 1: the value was written since the device last saw it
+WRITES_ASK: Final = 0  # a write goes to the device at once
+WRITES_DROP: Final = 1  # nobody listens
+WRITES_LATCH: Final = 2  # the register holds what was written last, and that is all it does
+WRITES_POST: Final = 3  # every byte counts, but not when the device sees it
+
 # --- tables ----------------------------------------------------------------------------------
 TLB: Final = 1024
 TLB_ENTRIES: Final = 512  # for each half: supervisor, user
@@ -132,7 +150,13 @@ OPS_MASK: Final = OPS_RECORDS - 1
 OPS_WORDS: Final = 4
 SCRATCH_RECORDS: Final = 128  # records 0 .. 127: blocks that are executed once and not kept
 
-PAGE_GENERATION: Final = OPS + OPS_RECORDS * OPS_WORDS  # one word per physical page
+PORTS: Final = OPS + OPS_RECORDS * OPS_WORDS  # one word per port: number of its LENT entry
+PORT_COUNT: Final = 0x10000
+POSTED_BYTE: Final = PORTS + PORT_COUNT  # POSTED_BYTE_ENTRIES x (port << 8 | byte), oldest first
+POSTED_BYTE_ENTRIES: Final = 4096
+POSTED_BYTE_MASK: Final = POSTED_BYTE_ENTRIES - 1
+
+PAGE_GENERATION: Final = POSTED_BYTE + POSTED_BYTE_ENTRIES  # one word per physical page
 
 FAULT: Final = 1
 EXIT: Final = 2
@@ -151,6 +175,7 @@ def new_workspace(ram_bytes: int) -> Workspace:
         raise ValueError("RAM must be a multiple of 4096 bytes, from 1 MiB to 1 GiB")
     core: Workspace = np.zeros(PAGE_GENERATION + (ram_bytes >> 12), np.int64)
     core[RAM_BYTES] = ram_bytes
+    core[LENT + LENT_VALUE] = -1  # entry 0: every port that nobody has lent anything of
     reset(core)
     return core
 

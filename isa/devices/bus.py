@@ -14,6 +14,9 @@ from bisect import bisect_right
 from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
+from isa.devices.lending import Lending, Posting
+from isa.port_table import DeviceLender, PortTable
+
 PORT_COUNT = 0x10000
 
 
@@ -109,6 +112,7 @@ class Bus:
     def __init__(self) -> None:
         self.ports = AddressSpace("ports")
         self.memory = AddressSpace("memory")
+        self._table: PortTable | None = None
 
     def claim_ports(self, first: int, last: int, block: RegisterBlock, *, offset: int = 0) -> None:
         """Let `block` answer at ports first..last, seen by it as offset, offset + 1, ….
@@ -117,7 +121,32 @@ class Bus:
         """
         if last >= PORT_COUNT:
             raise ValueError(f"ports {first:#x}..{last:#x}: the last port is 0xffff")
-        self.ports.claim(Claim(first, last, block, offset))
+        claim = Claim(first, last, block, offset)
+        self.ports.claim(claim)
+        if self._table is not None:
+            self._occupy(self._table, claim)
+
+    def lend_ports(self, table: PortTable) -> None:
+        """Let the devices lend registers to a processor, now and whenever they change."""
+        self._table = table
+        table.vacate(0, PORT_COUNT - 1)
+        for claim in self.ports.claims:
+            self._occupy(table, claim)
+
+    def post_writes(self) -> None:
+        """Bring the devices what was written to lent registers."""
+        if self._table is None:
+            return
+        for port, data in self._table.collect():
+            claim = self.ports.find(port)
+            if claim is not None and isinstance(claim.block, Posting):
+                claim.block.post(port - claim.first + claim.offset, data)
+
+    def _occupy(self, table: PortTable, claim: Claim) -> None:
+        table.occupy(claim.first, claim.last)
+        if isinstance(claim.block, Lending):
+            claim.block.lender = DeviceLender(table, claim.first - claim.offset)
+            claim.block.lend()
 
     def claim_memory(self, first: int, last: int, block: RegisterBlock, *, offset: int = 0) -> None:
         """Let `block` answer at guest-physical addresses first..last instead of RAM."""

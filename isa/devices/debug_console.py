@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from isa.devices.device import Device
+from isa.devices.lending import Lender, Writes
 
 PRESENT = 0xE9
 
@@ -28,6 +29,16 @@ class DebugConsole(Device[DebugConsoleState]):
     def __init__(self, transmit: Callable[[bytes], None]) -> None:
         super().__init__(DebugConsoleState)
         self._transmit = transmit
+        self.lender: Lender | None = None
+
+    def lend(self) -> None:
+        """Lend the port: nothing ever changes in it."""
+        if self.lender is not None:
+            self.lender.lend(0, PRESENT, writes=Writes.POST)
+
+    def post(self, offset: int, data: bytes) -> None:
+        """Write bytes to the console."""
+        self._transmit(data)
 
     def read(self, offset: int, size: int) -> int:
         """Say that the port is there."""

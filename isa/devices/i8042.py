@@ -17,6 +17,7 @@ from typing import Annotated
 import msgspec
 
 from isa.devices.device import Byte, Device
+from isa.devices.lending import Lender
 
 DATA_OFFSET, COMMAND_OFFSET = 0, 4
 
@@ -72,6 +73,14 @@ class KeyboardController(Device[KeyboardState]):
         super().__init__(KeyboardState)
         self._set_irq = set_irq
         self._request_reset = request_reset
+        self.lender: Lender | None = None
+
+    def lend(self) -> None:
+        """Lend the status, and the data port while reading it changes nothing."""
+        if self.lender is not None:
+            empty = self.state.output_buffer is None
+            self.lender.lend(COMMAND_OFFSET, self._status())
+            self.lender.lend(DATA_OFFSET, self.state.last_output if empty else None)
 
     @property
     def opens_a20(self) -> bool:
@@ -113,6 +122,12 @@ class KeyboardController(Device[KeyboardState]):
         """Start again; keys in flight are lost."""
         super().reset()
         self._set_irq(False)
+        self.lend()
+
+    def restore(self, state: KeyboardState) -> None:
+        """Take over a saved state."""
+        super().restore(state)
+        self.lend()
 
     def _status(self) -> int:
         state = self.state
@@ -133,6 +148,7 @@ class KeyboardController(Device[KeyboardState]):
                 state.output_buffer = state.keys.pop(0)
         is_full = state.output_buffer is not None
         self._set_irq(is_full and bool(state.ram[0] & COMMAND_BYTE_IRQ))
+        self.lend()
 
     def _command(self, command: int) -> None:
         state = self.state

@@ -15,6 +15,7 @@ from __future__ import annotations
 import msgspec
 
 from isa.devices.device import Bit3, Byte, Device
+from isa.devices.lending import Lender, Writes
 
 CASCADE_IRQ = 2
 
@@ -68,6 +69,18 @@ class Pic8259:
     def __init__(self, controller: InterruptController, is_master: bool) -> None:
         self._controller = controller
         self._is_master = is_master
+        self.lender: Lender | None = None
+
+    def lend(self) -> None:
+        """Lend both registers. A new mask cannot matter at once while nobody asks for anything."""
+        if self.lender is None:
+            return
+        state = self.state
+        status = state.in_service if state.reads_in_service else self.requests
+        keeps = self._controller.is_quiet and not state.expected_icw
+        writes = Writes.LATCH if keeps else Writes.ASK
+        self.lender.lend(0, None if state.polls else status)
+        self.lender.lend(1, None if state.polls else state.mask, writes=writes)
 
     @property
     def state(self) -> ChipState:
@@ -92,6 +105,10 @@ class Pic8259:
         elif not state.lines & bit:
             state.lines |= bit
             state.edges |= bit
+
+    def post(self, offset: int, data: bytes) -> None:
+        """Take over the mask that was written last."""
+        self.write(offset, 1, data[-1])
 
     def winner(self) -> int | None:
         """The level for which INT is asserted, or None when INT is low."""
@@ -145,7 +162,9 @@ class Pic8259:
         state = self.state
         if state.polls:
             state.polls = False
-            return self._controller.poll(self)
+            word = self._controller.poll(self)
+            self.lend()
+            return word
         if offset:
             return state.mask
         return state.in_service if state.reads_in_service else self.requests
@@ -308,10 +327,17 @@ class InterruptController(Device[ControllerState]):
         self.refresh()
         return 0x80 | level
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no input asks for an interrupt, masked or not."""
+        return not self.master.requests and not self.slave.requests
+
     def refresh(self) -> None:
         """Let the outputs follow the state: slave's INT, then INTR."""
         self.master.set_line(CASCADE_IRQ, self.slave.winner() is not None)
         self.pending = self.master.winner() is not None
+        self.master.lend()
+        self.slave.lend()
 
     def reset(self) -> None:
         """Silence both chips. The levels on their inputs are other devices' and stay."""

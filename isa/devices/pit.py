@@ -56,6 +56,7 @@ class Pit(Device[PitState]):
         self._clock = clock
         self._set_irq = set_irq
         self._event: Event | None = None
+        self._watcher: Callable[[], None] = lambda: None
         self._bind_counters()
         self.state.pulse = pulses_until(clock.now)
 
@@ -73,13 +74,25 @@ class Pit(Device[PitState]):
             self._write_control(value)
         else:
             self._counters[offset].write(value)
+        self._watcher()
         self._update()
 
     def set_gate(self, counter: int, level: bool) -> None:
         """Drive a GATE input. The PC ties those of counters 0 and 1 high."""
         self._synchronise()
         self._counters[counter].set_gate(level)
+        self._watcher()
         self._update()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` whenever a counter is programmed, gated, reset or restored."""
+        self._watcher = watcher
+
+    def next_change(self, counter: int) -> int | None:
+        """The tick at which OUT of a counter changes if nobody touches it; None if never."""
+        self._synchronise()
+        step = self._counters[counter].until_transition()
+        return None if step is None else tick_of_pulse(self.state.pulse + step)
 
     def gate(self, counter: int) -> bool:
         """Level of a GATE input."""
@@ -111,6 +124,7 @@ class Pit(Device[PitState]):
 
     def _bind_counters(self) -> None:
         self._counters = tuple(Counter(state) for state in self.state.counters)
+        self._watcher()
 
     def _write_control(self, value: int) -> None:
         select = value >> 6

@@ -16,7 +16,8 @@ import msgspec
 
 from isa.devices.clock import EventClock
 from isa.devices.device import Byte, Device
-from isa.devices.pit import Pit, pulses_until
+from isa.devices.lending import Lender
+from isa.devices.pit import Pit, pulses_until, tick_of_pulse
 
 PORT_A_RESET, PORT_A_A20 = 0x01, 0x02
 PORT_B_GATE, PORT_B_WRITABLE, PORT_B_REFRESH, PORT_B_OUTPUT = 0x01, 0x0F, 0x10, 0x20
@@ -71,9 +72,27 @@ class SystemControlB(Device[SystemControlBState]):
         super().__init__(SystemControlBState)
         self._clock = clock
         self._pit = pit
+        self.lender: Lender | None = None
+        pit.watch(self.lend)
+
+    def lend(self) -> None:
+        """Take back what was lent: the timer has changed. A read lends it again."""
+        if self.lender is not None:
+            self.lender.lend(0, None)
 
     def read(self, offset: int, size: int) -> int:
-        """Read the four writable bits, the refresh toggle and the output of counter 2."""
+        """Read the port, and lend what was read until the next change of a bit in it."""
+        value = self._value()
+        if self.lender is not None:
+            now = self._clock.now
+            toggle = (pulses_until(now) // REFRESH_PULSES + 1) * REFRESH_PULSES
+            change = self._pit.next_change(SPEAKER_COUNTER)
+            until = tick_of_pulse(toggle) if change is None else min(tick_of_pulse(toggle), change)
+            self.lender.lend(0, value, until=until)
+        return value
+
+    def _value(self) -> int:
+        """The four writable bits, the refresh toggle and the output of counter 2."""
         value = self.state.value
         if pulses_until(self._clock.now) // REFRESH_PULSES & 1:
             value |= PORT_B_REFRESH
@@ -84,4 +103,5 @@ class SystemControlB(Device[SystemControlBState]):
     def write(self, offset: int, size: int, value: int) -> None:
         """Write the four low bits; bit 0 is the gate of counter 2."""
         self.state.value = value & PORT_B_WRITABLE
+        self.lend()
         self._pit.set_gate(SPEAKER_COUNTER, bool(value & PORT_B_GATE))

@@ -22,6 +22,7 @@ import msgspec
 
 from isa.devices.clock import TICKS_PER_SECOND, Event, EventClock, SavedEvent
 from isa.devices.device import Byte, Device, Word
+from isa.devices.lending import Lender, Writes
 
 UART_HZ = 1_843_200
 FIFO_BYTES = 16
@@ -81,6 +82,34 @@ class Uart(Device[UartState]):
         self._set_irq = set_irq
         self._transmit = transmit
         self._timeout: Event | None = None
+        self.lender: Lender | None = None
+
+    def lend(self) -> None:
+        """Lend the registers that have no effect when read, and the transmitter if nobody waits."""
+        if self.lender is None:
+            return
+        state, lend = self.state, self.lender.lend
+        if state.line_control & LCR_DLAB:
+            lend(DATA, state.divisor & 0xFF)
+            lend(IER, state.divisor >> 8)
+        else:
+            waits = state.interrupt_enable & IER_TRANSMITTER or state.modem_control & MCR_LOOP
+            empty = None if state.received else 0
+            lend(DATA, empty, writes=Writes.ASK if waits else Writes.POST)
+            lend(IER, state.interrupt_enable)
+        lend(LCR, state.line_control)
+        lend(MCR, state.modem_control)
+        lend(LSR, None if state.is_overrun else self._line_status(), writes=Writes.DROP)
+        lend(MSR, None if state.modem_changes else state.modem_lines, writes=Writes.DROP)
+        lend(SCR, state.scratch, writes=Writes.LATCH)
+
+    def post(self, offset: int, data: bytes) -> None:
+        """Take the scratch register's last byte, or bytes for the transmitter."""
+        if offset == SCR:
+            self.state.scratch = data[-1]
+            return
+        self._transmit(data)
+        self.state.transmitter_pends = True
 
     def receive(self, sent: bytes) -> None:
         """Let the other end send bytes. They arrive as the receiver has room."""
@@ -109,6 +138,7 @@ class Uart(Device[UartState]):
                 value = state.modem_lines | state.modem_changes
                 state.modem_changes = 0
                 self._drive_irq()
+                self.lend()
                 return value
             case _:
                 return state.scratch
@@ -133,6 +163,7 @@ class Uart(Device[UartState]):
                 self._write_modem_control(value)
             case 7:
                 state.scratch = value
+        self.lend()
 
     def reset(self) -> None:
         """Do what MR does: registers to their reset values, FIFOs off, received bytes lost.
@@ -145,6 +176,7 @@ class Uart(Device[UartState]):
         self._restart_timeout()
         self._drive_irq()
         self._fill_receiver()
+        self.lend()
 
     def save(self) -> UartState:
         """Return a copy of the state."""
@@ -156,6 +188,7 @@ class Uart(Device[UartState]):
         """Take over a saved state. The clock must have been restored before."""
         super().restore(state)
         self._timeout = self._clock.restore_event(state.timeout, self._on_timeout)
+        self.lend()
 
     # Interrupts
 
@@ -209,6 +242,7 @@ class Uart(Device[UartState]):
         del state.waiting[:room]
         self._restart_timeout()
         self._drive_irq()
+        self.lend()
 
     def _read_data(self) -> int:
         state = self.state
@@ -220,16 +254,22 @@ class Uart(Device[UartState]):
         self._drive_irq()
         if not state.received:
             self._fill_receiver()
+        self.lend()
         return value
 
     def _read_line_status(self) -> int:
         state = self.state
-        value = LSR_TRANSMITTER_EMPTY | (LSR_DATA if state.received else 0)
+        value = self._line_status()
         if state.is_overrun:
-            value |= LSR_OVERRUN
             state.is_overrun = False
             self._drive_irq()
+            self.lend()
         return value
+
+    def _line_status(self) -> int:
+        state = self.state
+        overrun = LSR_OVERRUN if state.is_overrun else 0
+        return LSR_TRANSMITTER_EMPTY | (LSR_DATA if state.received else 0) | overrun
 
     def _restart_timeout(self) -> None:
         """Time out four character times from now if the FIFO is left alone with bytes in it."""
