@@ -78,8 +78,8 @@ class PortTable:
         core[w.POSTED_BYTES] = 0
         core[w.PORT_WRITES] = 0
         for port, number in self._numbers.items():
-            entry = w.LENT + (number & w.LENT_MASK) * w.LENT_WORDS
-            if core[entry + w.LENT_WRITTEN]:
+            entry = w.LENT + number * w.LENT_WORDS
+            if number < w.LENT_ENTRIES and core[entry + w.LENT_WRITTEN]:
                 core[entry + w.LENT_WRITTEN] = 0
                 writes.append((port, bytes((int(core[entry + w.LENT_VALUE]),))))
         return writes
