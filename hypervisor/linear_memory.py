@@ -14,7 +14,7 @@ from hypervisor.guest_memory import GuestMemory
 from hypervisor.guest_paging import peek, walk
 from hypervisor.vcpu import VirtualCpu
 from isa import vectors
-from isa.registers import CS, ESP, SS
+from isa.registers import CR0_AM, CS, EFLAGS_AC, ESP, SS
 
 
 class LinearMemory:
@@ -45,11 +45,25 @@ class LinearMemory:
             page = self._translations[key] = found.gpa & PAGE_MASK
         return Gpa(page | gva & 0xFFF)
 
+    @property
+    def _is_aligned(self) -> bool:
+        """Whether user accesses have to be aligned."""
+        vcpu = self._vcpu
+        return bool(vcpu.cr0 & CR0_AM and vcpu.eflags & EFLAGS_AC)
+
+    def _check_alignment(self, gva: int, size: int, *, user: bool) -> None:
+        """Raise #AC(0) for an access of 1, 2, 4 or 8 bytes whose pages are known to be there."""
+        if user and gva & (size - 1) and self._is_aligned:
+            raise GuestFault(vectors.AC, 0)
+
     def read(self, gva: int, size: int, *, user: bool) -> int:
         """Some bytes, little-endian."""
         gva &= M32
         first = self.translate(gva, write=False, user=user)
         in_first = 4096 - (gva & 0xFFF)
+        if in_first < size:
+            self.translate((gva + in_first) & M32, write=False, user=user)
+        self._check_alignment(gva, size, user=user)
         if in_first >= size:
             return self.memory.read(first, size)
         second = self.translate((gva + in_first) & M32, write=False, user=user)
@@ -64,6 +78,9 @@ class LinearMemory:
         gva &= M32
         first = self.translate(gva, write=True, user=user)
         in_first = 4096 - (gva & 0xFFF)
+        if in_first < size:
+            self.translate((gva + in_first) & M32, write=True, user=user)
+        self._check_alignment(gva, size, user=user)
         if in_first >= size:
             self.memory.write(first, size, value)
             return
@@ -81,13 +98,17 @@ class LinearMemory:
         for index, byte in enumerate(data):
             self.memory.write(Gpa(gpa + index), 1, byte)
 
-    def probe_write(self, gva: int, size: int, *, user: bool) -> None:
-        """Raise #PF unless `size` bytes (at most a page) can be written."""
+    def probe_write(self, gva: int, size: int, *, user: bool, alignment: int = 0) -> None:
+        """Raise #PF or #AC unless `size` bytes (at most a page) can be written.
+
+        They must be aligned as a whole, or as `alignment` says.
+        """
         gva &= M32
         self.translate(gva, write=True, user=user)
         last = (gva + size - 1) & M32
         if (last ^ gva) & PAGE_MASK:
             self.translate(last & PAGE_MASK, write=True, user=user)
+        self._check_alignment(gva, alignment or size, user=user)
 
     def address(self, segment: int, offset: int, size: int, *, write: bool) -> int:
         """Linear address of an access through a segment register; raises #GP(0) or #SS(0)."""
@@ -125,7 +146,7 @@ class LinearMemory:
         """The `count` words on top of the stack; the stack pointer stays."""
         stack = self._vcpu.segments[SS]
         top = self._vcpu.stack_pointer
-        if top + count * size - 1 > stack.offset_mask:
+        if top + count * size - 1 > stack.offset_mask or self._is_aligned:
             return [self.peek_stack(index * size, size) for index in range(count)]
         gva = self.address(SS, top, count * size, write=False)
         value = self.read(gva, count * size, user=self._vcpu.is_user)

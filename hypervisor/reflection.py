@@ -244,7 +244,8 @@ def probe_frame(
     """Raise #PF unless the pages of a frame can be written."""
     mask = stack.offset_mask
     if (top & mask) >= count * size:
-        memory.probe_write(stack.base + (top & mask) - count * size, count * size, user=user)
+        lowest = stack.base + (top & mask) - count * size
+        memory.probe_write(lowest, count * size, user=user, alignment=size)
         return
     for index in range(count):
         gva = stack.base + ((top - (index + 1) * size) & mask)

@@ -23,6 +23,7 @@ from isa.registers import CS
 from isa.specialise import ENDS_BLOCK, H_END
 from isa.state import BASE, CPL, EIP, LIMIT, State
 from isa.vectors import GP
+from isa.virtual_interrupts import virtual_interrupt_due
 from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
@@ -42,6 +43,8 @@ def find_block(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, limit: int
     """Record to continue with at cpu[EIP], for at most `limit` instructions; -1 after a fault."""
     eip = cpu[EIP]
     if eip > cpu[LIMIT + CS]:
+        return raise_fault(core, GP, 0)
+    if virtual_interrupt_due(cpu):
         return raise_fault(core, GP, 0)
     gva = cpu[BASE + CS] + eip & M32
     user = 1 if cpu[CPL] == 3 else 0

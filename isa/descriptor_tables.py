@@ -9,7 +9,7 @@ from isa import workspace as w
 from isa.accounts import charge
 from isa.generated import forms as f
 from isa.jit import jit
-from isa.memory import probe_write, read_linear, write_linear
+from isa.memory import check_alignment, probe_pages, read_linear, write_linear
 from isa.operands import is_user, memory_address, read_operand, write_operand
 from isa.records import DONE, OPERAND32, TROUBLED
 from isa.registers import LDTR, TR
@@ -51,9 +51,13 @@ def store_table_register(
     if gva < 0:
         return TROUBLED
     user = is_user(cpu)
-    if probe_write(cpu, core, ram, marks, gva, 6, user) < 0:
+    if probe_pages(cpu, core, ram, marks, gva, 6, user) < 0:
+        return TROUBLED
+    if check_alignment(core, gva, 4, user) < 0:
         return TROUBLED
     write_linear(cpu, core, ram, marks, gva, 2, cpu[limit_at], user)
+    if core[w.ALIGNED]:
+        user = 0  # the six bytes are aligned as a whole, and may be written: the base alone is not
     write_linear(cpu, core, ram, marks, (gva + 2) & M32, 4, cpu[base_at], user)
     return DONE
 

@@ -89,7 +89,6 @@ def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
                 limit = min(limit, 1)
             elif cpu[PENDING_INTERRUPT] >= 0:
                 vector = cpu[PENDING_INTERRUPT]
-                cpu[PENDING_INTERRUPT] = -1
                 if not deliver_or_exit(cpu, core, ram, marks, vector, -1, EXTERNAL):
                     return -1
                 continue

@@ -101,6 +101,7 @@ _GATE_INTERRUPT32 = 0xE
 _GATE_TRAP32 = 0xF
 
 _SHUTDOWN = int(Exit.SHUTDOWN)
+_YIELD = int(Exit.YIELD)
 
 # Exceptions whose saved EFLAGS have RF set: faults, not traps, aborts or #DB.
 _FAULTS = (
@@ -136,12 +137,16 @@ def deliver(
     Returns TRANSFER with cpu[EIP] at a handler, of this event or of one that its delivery led to;
     or TROUBLED: shutdown (an exit), or a fault of the INT instruction that could not be carried
     out (which leaves its delivery to the caller, like any fault of an instruction).
+
+    #AC is benign, and its own delivery may not be aligned either: silicon tries for ever, and here
+    the owner gets a chance to stop it.
     """
     core[w.DELIVERING] = vector
     event, code, way = vector, error, kind
     severity = classify(vector) if kind == HARDWARE else _BENIGN
     status = attempt(cpu, core, ram, marks, event, code, way)
     while status == TROUBLED:
+        unfinished = event
         event, code = core[w.FAULT_VECTOR], core[w.FAULT_ERROR]
         if way != SOFTWARE and code >= 0 and event != vectors.PF:
             code |= vectors.ERROR_EXT
@@ -152,6 +157,12 @@ def deliver(
             core[w.TROUBLE] = w.EXIT
             core[w.EXIT_REASON] = _SHUTDOWN
             core[w.EXIT_A] = vector
+            core[w.EXIT_D] = 0
+            break
+        if event == unfinished == vectors.AC:
+            core[w.TROUBLE] = w.EXIT
+            core[w.EXIT_REASON] = _YIELD
+            core[w.EXIT_A] = 1
             core[w.EXIT_D] = 0
             break
         way = HARDWARE

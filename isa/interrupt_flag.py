@@ -3,11 +3,14 @@
 POPF that may not change IF or IOPL leaves them silently: the classic hole in the x86 for
 virtualization, and a rule of the architecture.
 
+Where a program has a virtual interrupt flag (isa.virtual_interrupts), these work on that one.
+
 Source: SDM vol. 2, "PUSHF", "POPF", "CLI", "STI"; vol. 3A, "Masking Maskable Hardware Interrupts".
 """
 
+from isa import vectors
 from isa import workspace as w
-from isa.accounts import retired_total, settle_completed
+from isa.accounts import raise_fault, retired_total, settle_completed
 from isa.flags import read_eflags, write_eflags
 from isa.jit import jit
 from isa.modes import refresh
@@ -23,10 +26,13 @@ from isa.registers import (
     EFLAGS_RF,
     EFLAGS_STATUS,
     EFLAGS_TF,
+    EFLAGS_VIF,
+    EFLAGS_VIP,
     EFLAGS_VM,
 )
 from isa.stack import discard, peek, push
 from isa.state import CPL, EFLAGS, EIP, SHADOW_AT, State
+from isa.virtual_interrupts import check_virtual_image, load_virtual_flag, virtual_image
 from isa.workspace import Bytes, Workspace
 
 _ARITHMETIC_AND_CONTROL = EFLAGS_STATUS | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT
@@ -53,6 +59,8 @@ def continue_after(cpu: State, core: Workspace) -> int:
 def push_flags(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> int:
     """PUSHF and PUSHFD: VM and RF read as zero."""
     image = read_eflags(cpu, core) & ~(EFLAGS_VM | EFLAGS_RF)
+    if cpu[EFLAGS] & EFLAGS_VM and not iopl_allows(cpu):
+        image = virtual_image(cpu, image)
     if push(cpu, core, ram, marks, image, size) < 0:
         return TROUBLED
     return DONE
@@ -77,12 +85,17 @@ def pop_flags(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) 
     image = peek(cpu, core, ram, marks, 0, size)
     if image < 0:
         return TROUBLED
+    virtual = 1 if cpu[EFLAGS] & EFLAGS_VM and not iopl_allows(cpu) else 0
+    if virtual and check_virtual_image(cpu, core, image) < 0:
+        return TROUBLED
     discard(cpu, size)
     allowed = writable_flags(cpu, size)
     before = cpu[EFLAGS]
     kept = read_eflags(cpu, core) & ~(allowed | EFLAGS_RF)
     write_eflags(cpu, core, kept | image & allowed)
-    if not (before ^ cpu[EFLAGS]) & (EFLAGS_IF | EFLAGS_TF):
+    if virtual:
+        load_virtual_flag(cpu, image)
+    if not (before ^ cpu[EFLAGS]) & (EFLAGS_IF | EFLAGS_TF | EFLAGS_AC):
         return DONE
     refresh(cpu, core)
     return continue_after(cpu, core)
@@ -91,13 +104,19 @@ def pop_flags(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) 
 @jit
 def clear_interrupt_flag(cpu: State) -> int:
     """CLI. Nothing has to look at IF before the block ends, so it goes on."""
-    cpu[EFLAGS] &= ~EFLAGS_IF
+    cpu[EFLAGS] &= ~(EFLAGS_IF if iopl_allows(cpu) else EFLAGS_VIF)
     return DONE
 
 
 @jit
 def set_interrupt_flag(cpu: State, core: Workspace) -> int:
     """STI: interrupts are recognised after the next instruction, if they were off."""
+    if not iopl_allows(cpu):
+        if cpu[EFLAGS] & EFLAGS_VIP:
+            raise_fault(core, vectors.GP, 0)
+            return TROUBLED
+        cpu[EFLAGS] |= EFLAGS_VIF
+        return DONE
     if not cpu[EFLAGS] & EFLAGS_IF:
         arm_shadow(cpu, core)
         cpu[EFLAGS] |= EFLAGS_IF

@@ -23,6 +23,7 @@ from isa.privilege_levels import (
     outer_stack_segment,
     return_target,
 )
+from isa.privilege_rules import iopl_allows
 from isa.records import OPERAND32, TRANSFER, TROUBLED
 from isa.registers import (
     CR0_PE,
@@ -52,6 +53,7 @@ from isa.registers import (
 from isa.segmentation import fill_real, probe_accessed, read_table, selector_fault, set_accessed
 from isa.stack import discard, read_frame, set_stack_pointer
 from isa.state import BASE, CPL, CR0, EFLAGS, EIP, GPR, LIMIT, State
+from isa.virtual_interrupts import check_virtual_image, load_virtual_flag
 from isa.workspace import Bytes, Workspace
 
 M16 = 0xFFFF
@@ -64,9 +66,6 @@ def interrupt_return(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: 
     if not cpu[CR0] & CR0_PE:
         return return_real(cpu, core, ram, marks, size)
     if cpu[EFLAGS] & EFLAGS_VM:
-        if cpu[EFLAGS] & EFLAGS_IOPL != EFLAGS_IOPL:
-            raise_fault(core, vectors.GP, 0)
-            return TROUBLED
         return return_real(cpu, core, ram, marks, size)
     if cpu[EFLAGS] & EFLAGS_NT:
         return return_from_task(cpu, core, ram, marks)
@@ -199,20 +198,31 @@ def return_to_v86(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
 
 @jit
 def return_real(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> int:
-    """IRET in real mode, and in virtual-8086 mode at IOPL 3, where IOPL stays."""
+    """IRET in real mode, and in virtual-8086 mode, where IOPL stays.
+
+    Below IOPL 3 the program comes here with VME only, and IF stays as well: VIF is loaded.
+    """
     if read_frame(cpu, core, ram, marks, 3, size) < 0:
         return TROUBLED
     if core[w.FRAME] > cpu[LIMIT + CS]:
         raise_fault(core, vectors.GP, 0)
         return TROUBLED
+    image = core[w.FRAME + 2]
+    virtual = 0 if iopl_allows(cpu) else 1
+    if virtual and check_virtual_image(cpu, core, image) < 0:
+        return TROUBLED
     account_return(cpu, core)
-    allowed = EFLAGS_STATUS | EFLAGS_TF | EFLAGS_IF | EFLAGS_DF | EFLAGS_NT
+    allowed = EFLAGS_STATUS | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT
+    if not virtual:
+        allowed |= EFLAGS_IF
     if size == 4:
         allowed |= EFLAGS_AC | EFLAGS_ID
     if not cpu[EFLAGS] & EFLAGS_VM:
         allowed |= EFLAGS_IOPL
     kept = read_eflags(cpu, core) & ~(allowed | EFLAGS_RF)
-    write_eflags(cpu, core, kept | core[w.FRAME + 2] & allowed)
+    write_eflags(cpu, core, kept | image & allowed)
+    if virtual:
+        load_virtual_flag(cpu, image)
     discard(cpu, 3 * size)
     fill_real(cpu, CS, core[w.FRAME + 1] & M16)
     cpu[EIP] = core[w.FRAME]

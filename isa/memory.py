@@ -9,12 +9,13 @@ owner after the instruction. So an instruction never half happens.
 """
 
 from isa import workspace as w
-from isa.accounts import charge
+from isa.accounts import charge, raise_fault
 from isa.codemap import store_checked
 from isa.exits import Exit
 from isa.jit import jit, load16, load32
 from isa.paging import tlb_entry
 from isa.state import State
+from isa.vectors import AC
 from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
@@ -89,6 +90,14 @@ def write_physical(
 
 
 @jit
+def check_alignment(core: Workspace, gva: int, size: int, user: int) -> int:
+    """Alignment of an explicit access whose pages are known to be there: 0, or -1 after #AC(0)."""
+    if user and core[w.ALIGNED] and gva & (size - 1):
+        return raise_fault(core, AC, 0)
+    return 0
+
+
+@jit
 def translate(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, write: int, user: int
 ) -> int:
@@ -112,9 +121,11 @@ def read_linear(
     if first < 0:
         return -1
     if (gva & 0xFFF) + size <= 4096:
+        if check_alignment(core, gva, size, user) < 0:
+            return -1
         return read_physical(core, ram, first, size)
     second = translate(cpu, core, ram, marks, (gva + size - 1) & M32 & ~0xFFF, 0, user)
-    if second < 0:
+    if second < 0 or check_alignment(core, gva, size, user) < 0:
         return -1
     value = 0
     in_first = 4096 - (gva & 0xFFF)
@@ -131,7 +142,17 @@ def read_linear(
 def probe_write(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, size: int, user: int
 ) -> int:
-    """Check that `size` bytes can be written: 0, or -1 after recording a fault."""
+    """Check that 1, 2, 4 or 8 bytes can be written: 0, or -1 after recording a fault."""
+    if probe_pages(cpu, core, ram, marks, gva, size, user) < 0:
+        return -1
+    return check_alignment(core, gva, size, user)
+
+
+@jit
+def probe_pages(
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, size: int, user: int
+) -> int:
+    """Check that the pages of `size` bytes, not more than one, can be written: 0 or -1."""
     if translate(cpu, core, ram, marks, gva, 1, user) < 0:
         return -1
     last = (gva + size - 1) & M32
@@ -156,10 +177,12 @@ def write_linear(
     if first < 0:
         return -1
     if (gva & 0xFFF) + size <= 4096:
+        if check_alignment(core, gva, size, user) < 0:
+            return -1
         write_physical(cpu, core, ram, marks, first, size, value)
         return 0
     second = translate(cpu, core, ram, marks, (gva + size - 1) & M32 & ~0xFFF, 1, user)
-    if second < 0:
+    if second < 0 or check_alignment(core, gva, size, user) < 0:
         return -1
     in_first = 4096 - (gva & 0xFFF)
     for index in range(size):

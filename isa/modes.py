@@ -1,11 +1,15 @@
 """What decoding and fast paths depend on, derived from the segment caches and CPL.
 
-`refresh` must be called after any change of CS, SS, DS, ES, CPL, EFLAGS.TF or CR0.PE. It keeps
-MODE (the key of decoded blocks), the TLB half in use and the limit of the flat fast path.
+`refresh` must be called after any change of CS, SS, DS, ES, CPL, EFLAGS.TF, EFLAGS.AC, EFLAGS.VM,
+CR0.PE or CR0.AM. It keeps MODE (the key of decoded blocks), the TLB half in use, the limit of the
+flat fast path, and whether accesses must be aligned.
 
 A data segment is *flat* when its base is 0 and its limit a whole number of pages: then a segment
 limit is a statement about pages and the TLB's tags can carry it. A segment truncated to keep a
 guest kernel out of its monitor is still fast.
+
+While alignment is checked no segment counts as flat: every access then takes the slow path, which
+looks at its address, and the fast path does not know that there is such a check.
 """
 
 from isa import workspace as w
@@ -19,19 +23,22 @@ from isa.registers import (
     ATTR_S,
     ATTR_UNUSABLE,
     ATTR_WRITABLE,
+    CR0_AM,
     CS,
     DS,
+    EFLAGS_AC,
     EFLAGS_TF,
     ES,
     SS,
 )
-from isa.state import ATTRIBUTES, BASE, CPL, EFLAGS, LIMIT, State
+from isa.state import ATTRIBUTES, BASE, CPL, CR0, EFLAGS, LIMIT, State
+from isa.virtual_interrupts import virtual_interrupt_due
 from isa.workspace import Workspace
 
 MODE_CODE32 = 1
 MODE_STACK32 = 2
 MODE_FLAT = 4  # DS, ES and SS are flat writable data segments
-MODE_TRAP = 8  # EFLAGS.TF: one instruction at a time
+MODE_TRAP = 8  # EFLAGS.TF, or a virtual interrupt is due: one instruction at a time
 MODE_USER = 16  # CPL 3: fetches are user-mode accesses
 MODE_DECODED = MODE_CODE32 | MODE_STACK32 | MODE_FLAT  # what a kept block depends on
 MODE_CODE_SEGMENT_SHIFT = 6  # which of the CODE_SEGMENTS is CS: two bits
@@ -75,15 +82,20 @@ def code_segment(cpu: State, core: Workspace) -> int:
 def refresh(cpu: State, core: Workspace) -> None:
     """Derive MODE, the TLB half and the limit of the flat fast path from the state."""
     mode = 0
+    aligned = 0
     if cpu[ATTRIBUTES + CS] & ATTR_DB:
         mode |= MODE_CODE32
     if cpu[ATTRIBUTES + SS] & ATTR_DB:
         mode |= MODE_STACK32
     if cpu[CPL] == 3:
         mode |= MODE_USER
+        if cpu[EFLAGS] & EFLAGS_AC and cpu[CR0] & CR0_AM:
+            aligned = 1
+        if virtual_interrupt_due(cpu):
+            mode |= MODE_TRAP
     mode |= code_segment(cpu, core) << MODE_CODE_SEGMENT_SHIFT
     last = min(last_flat_page(cpu, DS), last_flat_page(cpu, ES), last_flat_page(cpu, SS))
-    if last >= 0:
+    if last >= 0 and not aligned:
         mode |= MODE_FLAT
         if last != core[w.FLAT_LAST_PAGE]:
             core[w.FLAT_LAST_PAGE] = last
@@ -91,4 +103,5 @@ def refresh(cpu: State, core: Workspace) -> None:
     if cpu[EFLAGS] & EFLAGS_TF:
         mode |= MODE_TRAP
     core[w.MODE] = mode
+    core[w.ALIGNED] = aligned
     core[w.TLB_HALF] = w.TLB_ENTRIES if cpu[CPL] == 3 else 0

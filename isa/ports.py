@@ -30,16 +30,22 @@ _PORT_OUT = int(Exit.PORT_OUT)
 
 
 @jit
+def read_map_base(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
+    """Offset of the I/O permission bit map in a 32-bit TSS; -1 after #GP(0) or #PF."""
+    kind = cpu[ATTRIBUTES + TR] & (ATTR_UNUSABLE | TYPE_IS_32_BIT)
+    if kind != TYPE_IS_32_BIT or cpu[LIMIT + TR] < TSS_MAP_BASE + 1:
+        return raise_fault(core, vectors.GP, 0)
+    return read_table(cpu, core, ram, marks, (cpu[BASE + TR] + TSS_MAP_BASE) & M32, 2)
+
+
+@jit
 def check_port(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, port: int, size: int) -> int:
     """Whether an access to `size` bytes at a port is allowed: 0, or -1 after #GP(0) or #PF."""
     if not cpu[CR0] & CR0_PE:
         return 0
     if not cpu[EFLAGS] & EFLAGS_VM and iopl_allows(cpu):
         return 0
-    kind = cpu[ATTRIBUTES + TR] & (ATTR_UNUSABLE | TYPE_IS_32_BIT)
-    if kind != TYPE_IS_32_BIT or cpu[LIMIT + TR] < TSS_MAP_BASE + 1:
-        return raise_fault(core, vectors.GP, 0)
-    base = read_table(cpu, core, ram, marks, (cpu[BASE + TR] + TSS_MAP_BASE) & M32, 2)
+    base = read_map_base(cpu, core, ram, marks)
     if base < 0:
         return -1
     place = base + (port >> 3)

@@ -8,11 +8,12 @@ Source: SDM vol. 3A, "Privileged Instructions"; the exception lists of the instr
 
 from isa import vectors
 from isa.accounts import raise_fault
-from isa.generated.columns import PM_ONLY, PRIVILEGE, V86_IOPL
+from isa.generated.columns import OPSIZE, PM_ONLY, PRIVILEGE, V86_IOPL
 from isa.jit import jit
 from isa.registers import CR4_PCE, CR4_TSD, CR4_UMIP, EFLAGS_VM, IOPL_SHIFT
 from isa.segmentation import is_protected
 from isa.state import CPL, CR4, EFLAGS, State
+from isa.virtual_interrupts import interrupts_are_virtual
 from isa.workspace import Workspace
 
 RULE_CPL0 = 1
@@ -32,7 +33,7 @@ def iopl_allows(cpu: State) -> int:
 def rule_allows(cpu: State, rule: int) -> int:
     """1 if the current privilege level satisfies a rule of the table."""
     if rule == RULE_IOPL:
-        return iopl_allows(cpu)
+        return iopl_allows(cpu) | interrupts_are_virtual(cpu)
     if cpu[CPL] == 0 or rule == 0:
         return 1
     if rule == RULE_TSD:
@@ -45,11 +46,17 @@ def rule_allows(cpu: State, rule: int) -> int:
 
 
 @jit
+def v86_allows(cpu: State, form: int) -> int:
+    """1 if virtual-8086 mode lets a form with `v86iopl` begin: IOPL 3, or VME and not 32 bits."""
+    return iopl_allows(cpu) | (interrupts_are_virtual(cpu) if OPSIZE[form] != 32 else 0)
+
+
+@jit
 def check_permitted(cpu: State, core: Workspace, form: int) -> int:
     """Mode and privilege rules of a form: 0, or -1 after recording #UD or #GP(0)."""
     if PM_ONLY[form] and not is_protected(cpu):
         return raise_fault(core, vectors.UD, -1)
-    if V86_IOPL[form] and cpu[EFLAGS] & EFLAGS_VM and not iopl_allows(cpu):
+    if V86_IOPL[form] and cpu[EFLAGS] & EFLAGS_VM and not v86_allows(cpu, form):
         return raise_fault(core, vectors.GP, 0)
     if not rule_allows(cpu, PRIVILEGE[form]):
         return raise_fault(core, vectors.GP, 0)

@@ -127,7 +127,8 @@ FEATURE_CPUID: Final = 1 << 36  # the instruction, and EFLAGS.ID by which softwa
 FEATURE_PMC: Final = 1 << 37  # RDPMC and CR4.PCE
 FEATURE_UMIP: Final = 1 << 38  # CR4.UMIP
 FEATURES_P6: Final = (
-    FEATURE_DE
+    FEATURE_VME
+    | FEATURE_DE
     | FEATURE_PSE
     | FEATURE_TSC
     | FEATURE_MSR

@@ -11,7 +11,14 @@ Source: SDM vol. 1, "Stacks"; vol. 2, "PUSH", "POP"; vol. 3A, "Stack Faults" und
 
 from isa import workspace as w
 from isa.jit import jit, load16, load32, store16, store32
-from isa.memory import probe_write, read_linear, translate, write_linear
+from isa.memory import (
+    check_alignment,
+    probe_pages,
+    probe_write,
+    read_linear,
+    translate,
+    write_linear,
+)
 from isa.registers import ATTR_DB, ESP, SS
 from isa.segmentation import limit_allows, linear_address
 from isa.state import ATTRIBUTES, BASE, CPL, GPR, LIMIT, State
@@ -88,7 +95,7 @@ def read_frame(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, count: int
     plain = 1 if last <= pointer_mask(attributes) and (gva & 0xFFF) + count * size <= 4096 else 0
     if plain and limit_allows(attributes, cpu[LIMIT + SS], top, last):
         address = translate(cpu, core, ram, marks, gva, 0, user)
-        if address < 0:
+        if address < 0 or check_alignment(core, gva, size, user) < 0:
             return -1
         if address + count * size <= core[w.RAM_BYTES]:
             for index in range(count):
@@ -145,10 +152,13 @@ def probe_frame(
     if (top & mask) >= length:
         lowest = (base + (top & mask) - length) & M32
         if (lowest & 0xFFF) + length > 4096:
-            probed = probe_write(cpu, core, ram, marks, lowest, length, user)
-            return -1 if probed < 0 else SCATTERED
+            if probe_pages(cpu, core, ram, marks, lowest, length, user) < 0:
+                return -1
+            return -1 if check_alignment(core, lowest, size, user) < 0 else SCATTERED
         address = translate(cpu, core, ram, marks, lowest, 1, user)
-        return -1 if address < 0 else plain_place(core, marks, address, length)
+        if address < 0 or check_alignment(core, lowest, size, user) < 0:
+            return -1
+        return plain_place(core, marks, address, length)
     for index in range(count):
         gva = (base + ((top - (index + 1) * size) & mask)) & M32
         if probe_write(cpu, core, ram, marks, gva, size, user) < 0:

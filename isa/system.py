@@ -19,6 +19,7 @@ from isa.flags import overflow
 from isa.generated import forms as f
 from isa.generated.columns import OPERATION
 from isa.interrupt_flag import clear_interrupt_flag, pop_flags, push_flags, set_interrupt_flag
+from isa.interrupt_redirection import numbered_interrupt
 from isa.interrupt_return import interrupt_return
 from isa.jit import jit
 from isa.memory import read_linear
@@ -141,7 +142,7 @@ def interrupt(
 ) -> int:
     """INT n, INT3, INTO, INT1."""
     if operation == f.O_INT:
-        return deliver(cpu, core, ram, marks, core[at + 2] & 0xFF, -1, SOFTWARE)
+        return numbered_interrupt(cpu, core, ram, marks, core[at + 2] & 0xFF)
     if operation == f.O_INT3:
         return deliver(cpu, core, ram, marks, vectors.BP, -1, SOFTWARE)
     if operation == f.O_INT1:

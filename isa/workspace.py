@@ -40,6 +40,7 @@ EPOCH: Final = 20  # generation of the whole block table
 RAM_BYTES: Final = 21
 WINDOW: Final = 22  # 1: leave run() as soon as an interrupt can be delivered
 RESYNC: Final = 23  # 1: decoded code changed under the running block
+ALIGNED: Final = 24  # 1: explicit accesses must be aligned (CR0.AM, EFLAGS.AC, CPL 3)
 REPLAY_COUNT: Final = 25  # device reads of this instruction already answered
 REPLAY_NEXT: Final = 26
 POSTED_COUNT: Final = 27  # device writes of this instruction, for the owner to carry out

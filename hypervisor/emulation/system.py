@@ -241,9 +241,9 @@ def _store_table_register(
     vcpu, memory = emulator.vcpu, emulator.memory
     offset = offset_of(vcpu, operand, instruction.prefixes.address_bits)
     gva = memory.address(operand.effective_segment, offset, 6, write=True)
-    memory.probe_write(gva, 6, user=vcpu.is_user)
-    memory.write(gva, 2, register.limit, user=vcpu.is_user)
-    memory.write(gva + 2, 4, register.base, user=vcpu.is_user)
+    memory.probe_write(gva, 6, user=vcpu.is_user, alignment=4)
+    memory.write(gva, 2, register.limit, user=False)
+    memory.write(gva + 2, 4, register.base, user=False)
 
 
 def _sgdt(emulator: Emulator, instruction: Instruction) -> None:

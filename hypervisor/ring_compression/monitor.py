@@ -55,6 +55,7 @@ from isa.registers import (
     CR0_NE,
     CR0_PE,
     CR0_TS,
+    CR4_PVI,
     CR4_UMIP,
     ECX,
     EFLAGS_TF,
@@ -153,6 +154,8 @@ class RingMonitor:
         """The guest wrote CR0, CR3 or CR4."""
         if not self.vcpu.cr0 & CR0_PE:
             raise VmStopped(StopReason.ERROR, "the guest left protected mode")
+        if self.vcpu.cr4 & CR4_PVI:
+            raise VmStopped(StopReason.ERROR, "the guest uses protected-mode virtual interrupts")
         self.world.set_root(self.paging.activate(self.vcpu.paging))
         self.world.set_guest_bits(self.vcpu.cr0 & _SHARED_CR0, self.vcpu.cr4 & _SHARED_CR4)
         self._mappings_changed = True

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hypervisor.small_guests import assert_equal, log_of
+from hypervisor.bare import Bare
+from hypervisor.ring_compression.technique import RingCompression
+from hypervisor.technique import StopReason
+from tests.hypervisor.small_guests import assert_equal, log_of, run
 
 pytestmark = pytest.mark.compiled
 
@@ -407,3 +410,52 @@ def test_single_stepping_over_a_traced_write():
         mov dword [TABLE + 4], 0x1007
         mov dword [TABLE + 8], 0x2007
     """)
+
+
+# --- alignment ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prepare", "access"),
+    [
+        ("", "mov eax, [SCRATCH + 2]"),
+        ("call paging_on", "mov [SCRATCH + 1], ax"),
+        ("", "mov eax, [0xFFC00002]"),  # the monitor's addresses, where accesses are emulated
+        ("", "mov [0xFFC00001], ax"),
+        ("", "inc dword [0xFFC00003]"),
+        ("", "mov esi, SCRATCH\nmov edi, 0xFFC00002\nmovsd"),
+        ("call paging_on", "mov [TABLE + 0x802], eax"),  # traced
+    ],
+)
+def test_a_task_is_held_to_alignment(prepare, access):
+    ring = assert_equal(f"""
+        {prepare}
+        mov eax, cr0
+        or eax, 0x40000
+        mov cr0, eax
+        or dword [user_flags], 0x40000
+        resume_at .back
+        user_at .task
+    .task:
+        mov eax, [SCRATCH]
+        {access}
+        int 0x40
+    .back:
+        mov eax, [SCRATCH + 2]
+        and eax, 0
+    """)
+    assert [entry[0] for entry in log_of(ring)] == [17]
+
+
+# --- virtual interrupts ------------------------------------------------------------------------
+
+
+def test_virtual_8086_extensions_may_be_enabled_and_do_nothing_elsewhere():
+    assert_equal("mov eax, 1\nmov cr4, eax\nmov ebx, cr4\ncli\nsti\nnop\ncli")
+
+
+def test_protected_mode_virtual_interrupts_end_the_vm():
+    _, stop = run(RingCompression, "mov eax, 2\nmov cr4, eax")
+    assert stop.reason is StopReason.ERROR
+    assert "virtual interrupts" in stop.detail
+    assert run(Bare, "mov eax, 2\nmov cr4, eax")[1].reason is StopReason.EXIT

@@ -55,7 +55,7 @@ def test_popf_changes_what_the_level_may(
     changeable |= IOPL if cpl == 0 else 0
     assert machine.eflags == before & ~changeable | image & changeable
     assert machine.esp == STACKS[cpl]
-    visible = (before ^ machine.eflags) & (IF | TF)
+    visible = (before ^ machine.eflags) & (IF | TF | AC)
     assert status == (TRANSFER if visible else DONE)
 
 
