@@ -18,6 +18,7 @@ from isa.generated import columns, forms
 from isa.modes import refresh
 from isa.ports import execute_port
 from isa.registers import CS, DS, ES, ESP, FS, GS, LDTR, SS, TR
+from isa.strings import execute_string
 from isa.system import execute_system
 from isa.transfers import execute_transfer
 
@@ -256,6 +257,8 @@ class ProtectedMachine:
             status = execute_port(*self.arrays, at)
         elif columns.OPERATION[form] in (forms.O_JMP_FAR, forms.O_CALL_FAR, forms.O_RET_FAR):
             status = execute_transfer(*self.arrays, at)
+        elif columns.OPERATION[form] in (forms.O_INS, forms.O_OUTS):
+            status = execute_string(*self.arrays, at)
         else:
             status = execute_system(*self.arrays, at)
         self.check_derived()

@@ -19,7 +19,6 @@ from tests.isa.protected_machine import (
     DATA_RO,
     DATA_RW,
     DATAS,
-    FREE,
     GDT,
     IDT,
     INT16,
@@ -35,17 +34,19 @@ from tests.isa.protected_machine import (
     descriptor,
     gate,
 )
+from tests.isa.transfer_scenes import (
+    CODE_SLOT,
+    LEVEL,
+    STACK_SLOT,
+    TARGET,
+    flat_machine,
+    frame,
+    mostly,
+    selector_of,
+)
 
-HANDLER = 0x11000
+HANDLER = TARGET
 IF, TF, NT, RF, VM, AC = 1 << 9, 1 << 8, 1 << 14, 1 << 16, 1 << 17, 1 << 18
-LEVEL = st.integers(0, 3)
-CODE_SLOT, STACK_SLOT = FREE, FREE + 8
-
-
-def frame(machine: ProtectedMachine, words: int, size: int = 4) -> list[int]:
-    """The words on top of the stack."""
-    base = int(machine.cpu[state.BASE + SS])
-    return [machine.peek(base + machine.esp + size * slot, size) for slot in range(words)]
 
 
 def attempt(machine: ProtectedMachine, vector: int, error: int, kind: int) -> int:
@@ -83,10 +84,6 @@ class Case:
     reachable: bool
 
 
-def mostly(value: object, *others: object) -> st.SearchStrategy[object]:
-    return st.sampled_from((value,) * 4 + others)
-
-
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     cpl = draw(LEVEL)
@@ -115,10 +112,6 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 VECTOR = 0x21
-
-
-def selector_of(word: str, slot: int, rpl: int) -> int:
-    return {"null": rpl, "outside": 0x1F0 | 0x10 | rpl, "fine": slot | rpl}[word]
 
 
 def expected(case: Case) -> tuple[int, int] | None:
@@ -240,16 +233,6 @@ def test_delivery_follows_the_pseudo_code(case: Case, error: int, low_flags: int
 
 
 # --- single rules ----------------------------------------------------------------------------
-
-
-def flat_machine(level: int = 3) -> ProtectedMachine:
-    """Gates for all exceptions and 0x80, each with a handler of its own at HANDLER + vector."""
-    machine = ProtectedMachine()
-    for vector in range(32):
-        machine.gate(vector, gate(CODES[0], HANDLER + vector, INT32))
-    machine.gate(0x80, gate(CODES[0], HANDLER + 0x80, TRAP32, 3))
-    machine.set_level(level)
-    return machine
 
 
 @pytest.mark.parametrize("vector", range(20))

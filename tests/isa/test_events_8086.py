@@ -7,29 +7,14 @@ from isa.events import EXTERNAL, HARDWARE, SOFTWARE
 from isa.exits import Exit
 from isa.records import TRANSFER, TROUBLED
 from isa.registers import ATTR_UNUSABLE, CS, DS, ES, ESP, FS, GS, SS
-from tests.isa.protected_machine import CODES, DATAS, INT32, STACKS, TRAP32, ProtectedMachine, gate
+from tests.isa.protected_machine import CODES, DATAS, INT32, STACKS, ProtectedMachine, gate
+from tests.isa.transfer_scenes import TARGET, flat_machine, frame
 
-HANDLER = 0x11000
+HANDLER = TARGET
 IF = 1 << 9
 TF = 1 << 8
 VM = 1 << 17
 AC = 1 << 18
-
-
-def frame(machine: ProtectedMachine, words: int, size: int = 4) -> list[int]:
-    """The words on top of the stack."""
-    base = int(machine.cpu[state.BASE + SS])
-    return [machine.peek(base + machine.esp + size * slot, size) for slot in range(words)]
-
-
-def flat_machine(level: int = 3) -> ProtectedMachine:
-    """Gates for all exceptions and 0x80, each with a handler of its own at HANDLER + vector."""
-    machine = ProtectedMachine()
-    for vector in range(32):
-        machine.gate(vector, gate(CODES[0], HANDLER + vector, INT32))
-    machine.gate(0x80, gate(CODES[0], HANDLER + 0x80, TRAP32, 3))
-    machine.set_level(level)
-    return machine
 
 
 # --- virtual-8086 mode -----------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """IRET, against the SDM's pseudo-code written down again."""
 
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,11 +7,10 @@ from hypothesis import strategies as st
 from isa import state, vectors
 from isa import workspace as w
 from isa.records import TRANSFER, TROUBLED
-from isa.registers import ATTR_UNUSABLE, CS, DS, ES, ESP, FS, GS, SS
+from isa.registers import ATTR_UNUSABLE, CS, DS, ES, FS, GS, SS
 from tests.isa.protected_machine import (
     CODE_RX_CONFORMING,
     CODES,
-    DATA_RO,
     DATA_RW,
     DATAS,
     FREE,
@@ -22,141 +19,51 @@ from tests.isa.protected_machine import (
     ProtectedMachine,
     descriptor,
 )
+from tests.isa.transfer_scenes import (
+    CODE_SLOT,
+    LEVEL,
+    STACK_SLOT,
+    TARGET,
+    Return,
+    expected_return,
+    push_frame,
+    returns,
+    stage_return,
+)
 
 IF, TF, NT, RF, VM, AC, ID = 1 << 9, 1 << 8, 1 << 14, 1 << 16, 1 << 17, 1 << 18, 1 << 21
 IOPL, VIF, VIP = 3 << 12, 1 << 19, 1 << 20
 STATUS = 0x8D5
-TARGET = 0x11000
-CODE_SLOT, STACK_SLOT = FREE, FREE + 8
-LEVEL = st.integers(0, 3)
 
 
 def iret(machine: ProtectedMachine, size: int = 4) -> int:
     return machine.execute("IRETD" if size == 4 else "IRET")
 
 
-def push_frame(machine: ProtectedMachine, words: list[int], size: int = 4) -> None:
-    """Put words on the stack, the first on top."""
-    machine.cpu[state.GPR + ESP] -= size * len(words)
-    base = int(machine.cpu[state.BASE + SS])
-    for slot, word in enumerate(words):
-        machine.poke(base + machine.esp + size * slot, word, size)
-
-
-@dataclass(frozen=True)
-class Case:
-    size: int
-    cpl: int
-    selector: str  # "null", "outside", "fine"
-    rpl: int
-    code_kind: int
-    code_dpl: int
-    code_present: int
-    stack: str
-    stack_rpl: int
-    stack_dpl: int
-    stack_kind: int
-    stack_present: int
-    reachable: bool
-    iopl: int
-
-
-def mostly(value: object, *others: object) -> st.SearchStrategy[object]:
-    return st.sampled_from((value,) * 5 + others)
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    cpl = draw(LEVEL)
-    rpl = draw(st.integers(cpl, 3)) if draw(mostly(True, False)) else draw(LEVEL)
-    return Case(
-        size=draw(st.sampled_from((4, 2))),
-        cpl=cpl,
-        selector=draw(mostly("fine", "null", "outside")),
-        rpl=rpl,
-        code_kind=draw(mostly(0x1A, 0x18, 0x1C, 0x1E, 0x12, 0x0C)),
-        code_dpl=draw(mostly(rpl, 0, 1, 2, 3)),
-        code_present=draw(mostly(1, 0)),
-        stack=draw(mostly("fine", "null", "outside")),
-        stack_rpl=draw(mostly(rpl, 0, 3)),
-        stack_dpl=draw(mostly(rpl, 0, 3)),
-        stack_kind=draw(mostly(DATA_RW, DATA_RO, 0x1A)),
-        stack_present=draw(mostly(1, 0)),
-        reachable=draw(mostly(True, False)),
-        iopl=draw(LEVEL),
-    )
-
-
-def selector_of(word: str, slot: int, rpl: int) -> int:
-    return {"null": rpl, "outside": 0x1F0 | rpl, "fine": slot | rpl}[word]
-
-
-def expected(case: Case) -> tuple[int, int] | None:
-    """SDM vol. 2, "IRET", Operation, from PROTECTED-MODE-RETURN on."""
-    if case.selector == "null":
-        return vectors.GP, 0
-    code = selector_of(case.selector, CODE_SLOT, 0)
-    if case.selector == "outside" or case.code_kind & 0x18 != 0x18 or case.rpl < case.cpl:
-        return vectors.GP, code
-    conforming = case.code_kind & 4
-    if (conforming and case.code_dpl > case.rpl) or (not conforming and case.code_dpl != case.rpl):
-        return vectors.GP, code
-    if not case.code_present:
-        return vectors.NP, code
-    if case.rpl > case.cpl:
-        if case.stack == "null":
-            return vectors.GP, 0
-        stack = selector_of(case.stack, STACK_SLOT, 0)
-        wrong_level = case.stack_rpl != case.rpl or case.stack_dpl != case.rpl
-        if case.stack == "outside" or wrong_level or case.stack_kind != DATA_RW:
-            return vectors.GP, stack
-        if not case.stack_present:
-            return vectors.SS, stack
-    return None if case.reachable else (vectors.GP, 0)
-
-
-def build(case: Case, image: int) -> ProtectedMachine:
-    machine = ProtectedMachine()
-    machine.cpu[state.GDTR_LIMIT] = 0x1EF
-    machine.set_level(case.cpl)
-    eip = TARGET if case.size == 4 else TARGET & 0xFFFF
-    words = descriptor(
-        0, eip if case.reachable else eip - 1, case.code_kind, case.code_dpl,
-        present=case.code_present, pages=0, accessed=0,
-    )  # fmt: skip
-    machine.describe(CODE_SLOT, words)
-    words = descriptor(
-        0, 0xFFFFF, case.stack_kind, case.stack_dpl, present=case.stack_present, accessed=0
-    )
-    machine.describe(STACK_SLOT, words)
-    code = selector_of(case.selector, CODE_SLOT, case.rpl)
-    stack = selector_of(case.stack, STACK_SLOT, case.stack_rpl)
-    push_frame(machine, [eip, code, image, 0x9ABC, stack], case.size)
-    return machine
-
-
 @settings(max_examples=500)
 @given(
-    case=cases(),
+    case=returns(),
+    iopl=LEVEL,
     image=st.integers(0, 0xFFFFFFFF).map(lambda image: image & ~VM),
     held=st.integers(0, 0xFFFFFFFF),
 )
-def test_returns_follow_the_pseudo_code(case: Case, image: int, held: int) -> None:
-    machine = build(case, image)
-    machine.eflags = held & 0x3C8FD5 & ~TF | 2 | case.iopl << 12
+def test_returns_follow_the_pseudo_code(case: Return, iopl: int, image: int, held: int) -> None:
+    machine = stage_return(case)
+    words = [case.offset, case.code_selector, image, 0x9ABC, case.stack_selector]
+    push_frame(machine, words, case.size)
+    machine.eflags = held & 0x3C8FD5 & ~TF | 2 | iopl << 12
     before, esp = machine.eflags, machine.esp
-    fault = expected(case)
+    fault = expected_return(case)
     if fault is not None:
         with machine.unchanged():
             assert iret(machine, case.size) == TROUBLED
         assert machine.trouble == fault
         return
     assert iret(machine, case.size) == TRANSFER
-    outer = case.rpl > case.cpl
-    assert machine.eip == (TARGET if case.size == 4 else TARGET & 0xFFFF)
+    assert machine.eip == case.offset
     assert machine.selector(CS) == CODE_SLOT | case.rpl
     assert machine.level == case.rpl
-    if outer:
+    if case.goes_out:
         assert machine.selector(SS) == STACK_SLOT | case.rpl
         assert machine.esp == 0x9ABC
     else:
@@ -164,13 +71,13 @@ def test_returns_follow_the_pseudo_code(case: Case, image: int, held: int) -> No
     changeable = STATUS | TF | 0x400 | NT
     if case.size == 4:
         changeable |= AC | ID
-    if case.cpl <= case.iopl:
+    if case.cpl <= iopl:
         changeable |= IF
     if case.cpl == 0:
         changeable |= IOPL | (VIF | VIP if case.size == 4 else 0)
     assert machine.eflags == before & ~(changeable | RF) | image & changeable
     assert machine.descriptor_type(CODE_SLOT) & 1
-    assert machine.descriptor_type(STACK_SLOT) & 1 == int(outer)
+    assert machine.descriptor_type(STACK_SLOT) & 1 == int(case.goes_out)
 
 
 @given(

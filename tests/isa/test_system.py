@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from isa import state, vectors
 from isa import workspace as w
 from isa.exits import Exit
-from isa.generated import columns, forms
 from isa.records import DONE, TRANSFER, TROUBLED
-from isa.registers import CR0_EM, CR0_MP, CR0_TS, CR4_PCE, CR4_TSD, CR4_UMIP, ECX, EDX, ESP
+from isa.registers import CR0_EM, CR0_MP, CR0_TS, EDX, ESP
 from tests.isa.protected_machine import CODE, CODES, INT32, TRAP32, ProtectedMachine, gate
 
 STATUS = 0x8D5
@@ -20,76 +19,6 @@ NEXT = CODE + 2
 
 def set_gpr(machine: ProtectedMachine, register: int, value: int) -> None:
     machine.cpu[state.GPR + register] = value
-
-
-# --- privilege ---
-
-SYSTEM_FORMS = [
-    name
-    for number, name in enumerate(forms.FORM_NAMES)
-    if columns.PRIVILEGE[number] in (1, 2, 4, 5, 6)
-]
-
-
-def operands(name: str) -> dict[str, int]:
-    """Operands that make a form harmless: memory where it needs some."""
-    memory_only = ("m16and32", "INVLPG")
-    return {"memory": DATA} if any(word in name for word in memory_only) else {}
-
-
-@pytest.mark.parametrize("name", SYSTEM_FORMS)
-@pytest.mark.parametrize("level", range(4))
-@pytest.mark.parametrize("iopl", [0, 2])
-def test_the_privilege_column_is_enforced(name: str, level: int, iopl: int) -> None:
-    machine = ProtectedMachine()
-    machine.set_level(level)
-    machine.eflags = 2 | iopl << 12
-    machine.cpu[state.CR4] = CR4_TSD | CR4_UMIP
-    rule = columns.PRIVILEGE[getattr(forms, f"F_{name}")]
-    allowed = level <= iopl if rule == 2 else level == 0
-    if not allowed:
-        with machine.unchanged():
-            assert machine.execute(name, **operands(name)) == TROUBLED
-        assert machine.trouble == (vectors.GP, 0)
-    elif name not in ("RDMSR", "WRMSR", "LLDT_rm16", "LTR_rm16", "SYSEXIT", "RDPMC"):
-        machine.execute(name, b=ECX, **operands(name))
-        assert machine.trouble is None
-
-
-@pytest.mark.parametrize("name", ["RDTSC", "RDPMC", "SGDT_m16and32_o32", "STR_r32m16", "SMSW_rm16"])
-def test_unprivileged_unless_cr4_says_so(name: str) -> None:
-    machine = ProtectedMachine()
-    machine.set_level(3)
-    machine.cpu[state.CR4] = CR4_PCE
-    assert machine.execute(name, **operands(name)) == DONE
-
-
-PM_FORMS = [name for number, name in enumerate(forms.FORM_NAMES) if columns.PM_ONLY[number]]
-
-
-@pytest.mark.parametrize("name", PM_FORMS)
-@pytest.mark.parametrize("v86", [False, True])
-def test_undefined_outside_protected_mode(name: str, v86: bool) -> None:
-    machine = ProtectedMachine()
-    if v86:
-        machine.enter_v86(3)
-    else:
-        machine.enter_real_mode()
-    with machine.unchanged():
-        assert machine.execute(name, **operands(name)) == TROUBLED
-    assert machine.trouble == (vectors.UD, -1)
-
-
-V86_FORMS = [name for number, name in enumerate(forms.FORM_NAMES) if columns.V86_IOPL[number]]
-
-
-@pytest.mark.parametrize("name", [*V86_FORMS, "CLI", "STI"])
-def test_virtual_8086_mode_is_sensitive_to_iopl(name: str) -> None:
-    machine = ProtectedMachine()
-    machine.enter_v86(2)
-    with machine.unchanged():
-        assert machine.execute(name) == TROUBLED
-    assert machine.trouble == (vectors.GP, 0)
 
 
 # --- interrupts and the rest ---

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from isa import state, vectors
 from isa import workspace as w
 from isa.records import TRANSFER, TROUBLED
-from isa.registers import CS, DS, ESP, SS
+from isa.registers import CS, DS, SS
 from tests.isa.protected_machine import (
     CALL16,
     CALL32,
@@ -18,7 +18,6 @@ from tests.isa.protected_machine import (
     CODES,
     DATA_RO,
     DATA_RW,
-    FREE,
     INT32,
     TASK,
     TSS,
@@ -28,36 +27,20 @@ from tests.isa.protected_machine import (
     descriptor,
     gate,
 )
+from tests.isa.transfer_scenes import (
+    CODE_SLOT,
+    GATE_SLOT,
+    LEVEL,
+    STACK_SLOT,
+    TARGET,
+    frame,
+    mostly,
+    push_frame,
+    selector_of,
+    transfer,
+)
 
-TARGET = 0x11000
-CODE_SLOT, GATE_SLOT, STACK_SLOT = FREE, FREE + 8, FREE + 16
-LEVEL = st.integers(0, 3)
 POINTER = 0x30000
-
-
-def mostly(value: object, *others: object) -> st.SearchStrategy[object]:
-    return st.sampled_from((value,) * 5 + others)
-
-
-def frame(machine: ProtectedMachine, words: int, size: int = 4) -> list[int]:
-    base = int(machine.cpu[state.BASE + SS])
-    return [machine.peek(base + machine.esp + size * slot, size) for slot in range(words)]
-
-
-def push_frame(machine: ProtectedMachine, words: list[int], size: int = 4) -> None:
-    machine.cpu[state.GPR + ESP] -= size * len(words)
-    base = int(machine.cpu[state.BASE + SS])
-    for slot, word in enumerate(words):
-        machine.poke(base + machine.esp + size * slot, word, size)
-
-
-def transfer(machine: ProtectedMachine, name: str, selector: int, offset: int, size: int) -> int:
-    form = f"{name}_ptr16_{8 * size}"
-    return machine.execute(form, immediate=offset, second=selector)
-
-
-def selector_of(word: str, slot: int, rpl: int) -> int:
-    return {"null": rpl, "outside": 0x1F0 | rpl, "fine": slot | rpl}[word]
 
 
 # --- direct ----------------------------------------------------------------------------------
