@@ -60,6 +60,7 @@ class Bare(Technique):
         self.platform = Platform(self.processor.read_physical, ram_bytes)
         self._port_table = PortTable(self.processor.core)
         self.platform.bus.lend_ports(self._port_table)
+        self.platform.on_a20(self.processor.set_a20)
         self._ledger = Ledger(self.processor, monitored=False)
         self._memory = GuestMemory(
             memoryview(self.processor.memory.data),
@@ -244,7 +245,9 @@ class Bare(Technique):
     def read_code(self, size: int) -> bytes:
         """Up to `size` bytes at CS:EIP, fewer where the guest's map ends."""
         processor = self.processor
-        paging = PagingState(processor.cr0, processor.cr3, processor.cr4)
+        paging = PagingState(
+            processor.cr0, processor.cr3, processor.cr4, processor.pdptes, processor.a20_mask
+        )
         first = processor.segment(CS).base + processor.eip
         code = bytearray()
         for gva in range(first, first + size):

@@ -38,7 +38,9 @@ def undefined_opcode() -> GuestFault:
     return GuestFault(vectors.UD)
 
 
-def page_fault(gva: int, *, present: bool, write: bool, user: bool) -> GuestFault:
+def page_fault(
+    gva: int, *, present: bool, write: bool, user: bool, reserved: bool = False
+) -> GuestFault:
     """#PF for an access to a linear address."""
     error = vectors.PF_PRESENT * present | vectors.PF_WRITE * write | vectors.PF_USER * user
-    return GuestFault(vectors.PF, error, gva)
+    return GuestFault(vectors.PF, error | vectors.PF_RESERVED * reserved, gva)

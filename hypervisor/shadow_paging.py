@@ -39,7 +39,7 @@ from hypervisor.addresses import ENTRIES, PAGE_MASK, PAGE_SHIFT, Gpa, Gva, Hpa
 from hypervisor.frame_pool import FramePool, PoolExhausted, Words
 from hypervisor.guest_memory import GuestMemory
 from hypervisor.guest_paging import PagingState, Translation
-from isa.registers import CR4_PSE, PTE_A, PTE_D, PTE_P, PTE_U, PTE_W
+from isa.registers import PTE_A, PTE_D, PTE_P, PTE_U, PTE_W
 
 _NONE: Final = -1
 
@@ -63,6 +63,7 @@ class TableKey(NamedTuple):
         number: guest frame of the table; first frame of the large page; index of the 4 MiB piece.
         is_dirty: of a large page, whose dirty bit is in the directory.
         is_writable: with CR0.WP = 0, whether the directory entry permits writing; else True.
+        has_large_pages: CR4.PSE, which reserves a bit in the entries of page tables.
     """
 
     source: Source
@@ -70,6 +71,7 @@ class TableKey(NamedTuple):
     is_dirty: bool
     is_writable: bool
     protects_kernel: bool
+    has_large_pages: bool = False
 
 
 class DirectoryKey(NamedTuple):
@@ -169,7 +171,7 @@ class ShadowPaging:
         """Make the shadow of an address space the current one; kept ones are found again."""
         if paging.is_on:
             gfn = (paging.cr3 & PAGE_MASK) >> PAGE_SHIFT
-            key = DirectoryKey(gfn, paging.protects_kernel, bool(paging.cr4 & CR4_PSE))
+            key = DirectoryKey(gfn, paging.protects_kernel, paging.has_large_pages)
         else:
             key = DirectoryKey(_NONE, True, False)
         directory = self._directories.get(key)
@@ -224,7 +226,7 @@ class ShadowPaging:
             is_dirty = bool(found.directory_entry & PTE_D)
             return TableKey(Source.LARGE, number, is_dirty, is_writable, protects)
         number = (found.directory_entry & PAGE_MASK) >> PAGE_SHIFT
-        return TableKey(Source.TABLE, number, True, is_writable, protects)
+        return TableKey(Source.TABLE, number, True, is_writable, protects, paging.has_large_pages)
 
     def _link(
         self, directory: ShadowDirectory, index: int, table: ShadowTable, found: Translation

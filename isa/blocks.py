@@ -84,6 +84,8 @@ def find_block(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, limit: int
         core[slot + 1] = record
         core[slot + 2] = generation
         core[slot + 3] = core[w.EPOCH]
+    if core[w.TLB_CHECK]:
+        return record  # type: ignore[no-any-return]
     at = jump_slot(eip)
     core[at] = core[w.JUMP_BASE] + (mode << 32) + eip
     core[at + 1] = record

@@ -16,7 +16,8 @@ from isa.interrupt_flag import continue_after
 from isa.jit import jit
 from isa.modes import refresh
 from isa.operands import effective_offset, read_operand, write_operand
-from isa.paging import flush_tlb, invalidate
+from isa.page_walk import load_pdptes
+from isa.paging import flush_tlb, flush_tlb_but_global, invalidate
 from isa.records import DONE, TROUBLED, a_of, b_of, segment_of
 from isa.registers import (
     CR0_CD,
@@ -29,6 +30,7 @@ from isa.registers import (
     CR0_TS,
     CR0_WP,
     CR4_DE,
+    CR4_PAE,
     CR4_PGE,
     CR4_PSE,
 )
@@ -55,7 +57,16 @@ def undefined(core: Workspace) -> int:
 
 
 @jit
-def write_cr0(cpu: State, core: Workspace, value: int) -> int:
+def loads_pdptes(cpu: State, core: Workspace, ram: Bytes, cr0: int, cr3: int, cr4: int) -> int:
+    """Load the PDPTE registers if these values mean PAE paging: 1, or 0 with #GP(0)."""
+    if cr0 & CR0_PG and cr4 & CR4_PAE and not load_pdptes(cpu, core, ram, cr3):
+        raise_fault(core, vectors.GP, 0)
+        return 0
+    return 1
+
+
+@jit
+def write_cr0(cpu: State, core: Workspace, ram: Bytes, value: int) -> int:
     """Set CR0: TRANSFER, or TROUBLED with #GP(0) for a combination that cannot be.
 
     Bits that do not exist are ignored; ET reads as one.
@@ -66,6 +77,9 @@ def write_cr0(cpu: State, core: Workspace, value: int) -> int:
         raise_fault(core, vectors.GP, 0)
         return TROUBLED
     changed = cpu[CR0] ^ value
+    if changed & (CR0_PG | CR0_CD | CR0_NW):
+        if not loads_pdptes(cpu, core, ram, value, cpu[CR3], cpu[CR4]):
+            return TROUBLED
     cpu[CR0] = value | CR0_ET
     if changed & (CR0_PG | CR0_WP | CR0_PE):
         flush_tlb(core)
@@ -75,21 +89,25 @@ def write_cr0(cpu: State, core: Workspace, value: int) -> int:
 
 
 @jit
-def write_cr3(cpu: State, core: Workspace, value: int) -> int:
-    """Set CR3. Global pages are flushed too, which the architecture allows."""
+def write_cr3(cpu: State, core: Workspace, ram: Bytes, value: int) -> int:
+    """Set CR3: TRANSFER, or TROUBLED with #GP(0) for bad PDPTEs. Global pages stay in the TLB."""
+    if not loads_pdptes(cpu, core, ram, cpu[CR0], value, cpu[CR4]):
+        return TROUBLED
     cpu[CR3] = value
-    flush_tlb(core)
+    flush_tlb_but_global(core)
     charge(cpu, core, w.EVENT_CR_WRITE, 1)
     return continue_after(cpu, core)
 
 
 @jit
-def write_cr4(cpu: State, core: Workspace, value: int) -> int:
+def write_cr4(cpu: State, core: Workspace, ram: Bytes, value: int) -> int:
     """Set CR4: TRANSFER, or TROUBLED with #GP(0) for a feature this processor has not."""
     if value & ~defined_cr4(cpu[FEATURES]):
         raise_fault(core, vectors.GP, 0)
         return TROUBLED
-    if (cpu[CR4] ^ value) & (CR4_PSE | CR4_PGE):
+    if (cpu[CR4] ^ value) & (CR4_PSE | CR4_PGE | CR4_PAE):
+        if not loads_pdptes(cpu, core, ram, cpu[CR0], cpu[CR3], value):
+            return TROUBLED
         flush_tlb(core)
     cpu[CR4] = value
     charge(cpu, core, w.EVENT_CR_WRITE, 1)
@@ -97,16 +115,16 @@ def write_cr4(cpu: State, core: Workspace, value: int) -> int:
 
 
 @jit
-def move_to_control(cpu: State, core: Workspace, at: int) -> int:
+def move_to_control(cpu: State, core: Workspace, ram: Bytes, at: int) -> int:
     """MOV CRn, r32."""
     number = a_of(core[at])
     value = cpu[GPR + b_of(core[at])]
     if number == 0:
-        return write_cr0(cpu, core, value)
+        return write_cr0(cpu, core, ram, value)
     if number == 3:
-        return write_cr3(cpu, core, value)
+        return write_cr3(cpu, core, ram, value)
     if number == 4 and defined_cr4(cpu[FEATURES]):
-        return write_cr4(cpu, core, value)
+        return write_cr4(cpu, core, ram, value)
     if number != 2:
         return undefined(core)
     cpu[CR2] = value
@@ -172,7 +190,7 @@ def load_machine_status(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, a
     if value < 0:
         return TROUBLED
     kept = cpu[CR0] & ~_LMSW_BITS | cpu[CR0] & CR0_PE
-    return write_cr0(cpu, core, kept | value & _LMSW_BITS)
+    return write_cr0(cpu, core, ram, kept | value & _LMSW_BITS)
 
 
 @jit
@@ -180,7 +198,7 @@ def invalidate_page(cpu: State, core: Workspace, at: int) -> int:
     """INVLPG: the segment's limit does not matter, nothing is accessed."""
     offset = effective_offset(cpu, core, at)
     gva = (cpu[BASE + segment_of(core[at])] + offset) & M32
-    invalidate(cpu, core, gva)
+    invalidate(core, gva)
     charge(cpu, core, w.EVENT_INVLPG, 1)
     return continue_after(cpu, core)
 
@@ -191,7 +209,7 @@ def execute_control(
 ) -> int:
     """MOV to and from CRn and DRn, CLTS, LMSW, SMSW, INVLPG."""
     if operation == f.O_MOV_TO_CR:
-        return move_to_control(cpu, core, at)
+        return move_to_control(cpu, core, ram, at)
     if operation == f.O_MOV_FROM_CR:
         return move_from_control(cpu, core, at)
     if operation == f.O_INVLPG:

@@ -14,7 +14,7 @@ looks at its address, and the fast path does not know that there is such a check
 
 from isa import workspace as w
 from isa.jit import jit
-from isa.paging import flush_jumps, flush_tlb
+from isa.paging import flush_jumps, forget_fast_tags
 from isa.registers import (
     ATTR_CODE,
     ATTR_DB,
@@ -99,7 +99,7 @@ def refresh(cpu: State, core: Workspace) -> None:
         mode |= MODE_FLAT
         if last != core[w.FLAT_LAST_PAGE]:
             core[w.FLAT_LAST_PAGE] = last
-            flush_tlb(core)
+            forget_fast_tags(core)
     if cpu[EFLAGS] & EFLAGS_TF:
         mode |= MODE_TRAP
     core[w.MODE] = mode

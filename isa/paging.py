@@ -1,85 +1,28 @@
-"""Two-level 32-bit paging: the walk, and the software TLB it fills.
+"""The software TLB: translations that the page walk has found, until the guest lets go of them.
 
-Sets accessed and dirty bits; raises #PF with the error code of the access. Does not know about
-shadow tables: those are software. A page walk is the only thing that counts as a TLB refill.
-
-The TLB has a supervisor and a user half. An entry has a tag for plain loads, one for plain stores
-and one for fetches, so that the interpreter decides with one comparison whether an access may go
+It has a supervisor and a user half. An entry has a tag for plain loads, one for plain stores and
+one for fetches, so that the interpreter decides with one comparison whether an access may go
 straight to RAM; device memory, pages with decoded code (stores) and pages beyond the limit of the
 flat segments keep the respective tag invalid and take the slow path.
 
-Source: SDM vol. 3A, "32-Bit Paging"; "Access Rights"; "Page-Fault Exceptions"; "Accessed and Dirty
-Flags"; "Caching Translation Information".
+Forgetting costs the same whatever the TLB holds: a tag contains the generation it was made in. The
+tag of a global page is the negative of its page and of a generation of its own, which a load of CR3
+leaves alone; the fast tags of such an entry are made again when it is next used. Large pages are
+kept in pieces of 4 KByte, and a stamp for every 4 MByte says whether there may be some, so that
+INVLPG looks for them only there.
+
+Source: SDM vol. 3A, "Caching Translation Information".
 """
 
 from isa import workspace as w
-from isa.accounts import charge, raise_fault
-from isa.codemap import store_checked
-from isa.jit import jit, load32
-from isa.registers import CR0_PG, CR0_WP, CR4_PSE, PTE_A, PTE_D, PTE_P, PTE_PS, PTE_U, PTE_W
-from isa.state import CR0, CR2, CR3, CR4, State
-from isa.vectors import PF, PF_PRESENT, PF_USER, PF_WRITE
+from isa.jit import jit
+from isa.page_walk import FRAME, RIGHT_DIRTY, RIGHT_GLOBAL, RIGHT_LARGE, RIGHT_WRITE, RIGHTS, walk
+from isa.registers import CR4_PGE
+from isa.state import CR4, State
+from isa.tlb_check import checked_walk, invalidate_checked
 from isa.workspace import Bytes, Workspace
 
-OPEN_BUS = 0xFFFFFFFF
-PAGE = 0xFFFFF000
-
-RIGHT_WRITE = 1
-RIGHT_DIRTY = 2
-
-
-@jit
-def read_entry(core: Workspace, ram: Bytes, address: int) -> int:
-    """A paging-structure entry; addresses without memory read as all ones."""
-    if address + 4 > core[w.RAM_BYTES]:
-        return OPEN_BUS
-    return load32(ram, address)
-
-
-@jit
-def page_fault(cpu: State, core: Workspace, gva: int, present: int, write: int, user: int) -> int:
-    """Record #PF for a linear address; always -1."""
-    cpu[CR2] = gva
-    return raise_fault(core, PF, present * PF_PRESENT | write * PF_WRITE | user * PF_USER)
-
-
-@jit
-def walk(
-    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, write: int, user: int
-) -> int:
-    """Translate through the page tables.
-
-    Returns the physical page address with RIGHT_WRITE and RIGHT_DIRTY in the low bits, or -1 after
-    recording #PF.
-    """
-    if not cpu[CR0] & CR0_PG:
-        return gva & PAGE | RIGHT_WRITE | RIGHT_DIRTY
-    charge(cpu, core, w.EVENT_TLB_REFILL, 1)
-    directory_at = cpu[CR3] & PAGE | gva >> 20 & 0xFFC
-    directory = read_entry(core, ram, directory_at)
-    if not directory & PTE_P:
-        return page_fault(cpu, core, gva, 0, write, user)
-    large = directory & PTE_PS and cpu[CR4] & CR4_PSE
-    if large:
-        table_at = directory_at
-        entry = directory
-        frame = directory & 0xFFC00000 | gva & 0x003FF000
-    else:
-        table_at = directory & PAGE | gva >> 10 & 0xFFC
-        entry = read_entry(core, ram, table_at)
-        frame = entry & PAGE
-        if not entry & PTE_P:
-            return page_fault(cpu, core, gva, 0, write, user)
-    both = directory & entry
-    writable = 1 if both & PTE_W or (not user and not cpu[CR0] & CR0_WP) else 0
-    if (user and not both & PTE_U) or (write and not writable):
-        return page_fault(cpu, core, gva, 1, write, user)
-    if not large and not directory & PTE_A:
-        store_checked(core, ram, marks, directory_at, 4, directory | PTE_A)
-    wanted = entry | PTE_A | (PTE_D if write else 0)
-    if wanted != entry:
-        store_checked(core, ram, marks, table_at, 4, wanted)
-    return frame | writable * RIGHT_WRITE | (RIGHT_DIRTY if wanted & PTE_D else 0)
+STORES = RIGHT_WRITE | RIGHT_DIRTY  # a store needs nothing of the tables any more
 
 
 @jit
@@ -91,15 +34,24 @@ def tlb_entry(
     half = w.TLB_ENTRIES if user else 0
     entry = w.TLB + ((page & w.TLB_MASK) | half) * w.TLB_WORDS
     tag = core[w.TLB_BASE] + page
-    rights = core[entry + w.TLB_RIGHTS]
-    if core[entry + w.TLB_TAG] != tag or (write and rights != RIGHT_WRITE | RIGHT_DIRTY):
-        found = walk(cpu, core, ram, marks, gva, write, user)
+    held = core[entry + w.TLB_TAG]
+    known = held == tag or held == -core[w.TLB_GLOBAL_BASE] - page
+    if not known or (write and core[entry + w.TLB_RIGHTS] & STORES != STORES):
+        if core[w.TLB_CHECK]:
+            found = checked_walk(cpu, core, ram, marks, gva, write, user)
+            tag = -1  # nothing is kept here: every access asks again
+        else:
+            found = walk(cpu, core, ram, marks, gva, write, user)
         if found < 0:
             return -1
+        if found & RIGHT_GLOBAL and cpu[CR4] & CR4_PGE and tag >= 0:
+            tag = -core[w.TLB_GLOBAL_BASE] - page
+        if found & RIGHT_LARGE:
+            core[w.LARGE_REGIONS + (page >> 10)] = core[w.TLB_GLOBAL_BASE]
         core[entry + w.TLB_TAG] = tag
-        core[entry + w.TLB_FRAME] = found & PAGE
-        core[entry + w.TLB_RIGHTS] = found & (RIGHT_WRITE | RIGHT_DIRTY)
-        core[entry + w.TLB_ADDEND] = (found & PAGE) - (page << 12)
+        core[entry + w.TLB_FRAME] = found & FRAME
+        core[entry + w.TLB_RIGHTS] = found & RIGHTS
+        core[entry + w.TLB_ADDEND] = (found & FRAME) - (page << 12)
     refresh_tags(core, marks, entry, page)
     return entry
 
@@ -107,13 +59,13 @@ def tlb_entry(
 @jit
 def refresh_tags(core: Workspace, marks: Bytes, entry: int, page: int) -> None:
     """Decide which accesses through a valid entry may go straight to RAM."""
-    tag = core[entry + w.TLB_TAG]
+    tag = core[w.TLB_BASE] + page
     frame = core[entry + w.TLB_FRAME]
-    in_ram = frame + 4096 <= core[w.RAM_BYTES]
+    in_ram = frame + 4096 <= core[w.RAM_BYTES] and not core[w.TLB_CHECK]
     plain = in_ram and page <= core[w.FLAT_LAST_PAGE]
     stores = (
         plain
-        and core[entry + w.TLB_RIGHTS] == RIGHT_WRITE | RIGHT_DIRTY
+        and core[entry + w.TLB_RIGHTS] & STORES == STORES
         and not marks[core[w.RAM_BYTES] + (frame >> 12)] & w.PAGE_HAS_CODE
     )
     core[entry + w.TLB_READ] = tag if plain else -1
@@ -133,26 +85,51 @@ def flush_jumps(core: Workspace) -> None:
 
 @jit
 def flush_tlb(core: Workspace) -> None:
-    """Forget all translations (MOV to CR3, changes of CR0.PG, CR0.WP, CR4.PSE)."""
+    """Forget all translations, those of global pages too (what changes how tables are read)."""
+    core[w.TLB_GLOBAL_BASE] += w.TLB_GENERATION
+    flush_tlb_but_global(core)
+
+
+@jit
+def flush_tlb_but_global(core: Workspace) -> None:
+    """Forget the translations of one address space (MOV to CR3, task switch)."""
     core[w.TLB_BASE] += w.TLB_GENERATION
     flush_jumps(core)
 
 
 @jit
-def invalidate(cpu: State, core: Workspace, gva: int) -> None:
-    """INVLPG: forget the translation of one page, for both privileges.
+def forget_fast_tags(core: Workspace) -> None:
+    """Let every translation be looked at again before it is used without a look at limits."""
+    if not core[w.TLB_CHECK]:
+        core[w.TLB_BASE] += w.TLB_GENERATION
+    flush_jumps(core)
 
-    With large pages enabled everything goes: the TLB keeps large pages in pieces of 4 KiB.
+
+@jit
+def forget_entry(core: Workspace, entry: int) -> None:
+    core[entry + w.TLB_TAG] = -1
+    core[entry + w.TLB_READ] = -1
+    core[entry + w.TLB_WRITE] = -1
+    core[entry + w.TLB_EXEC] = -1
+
+
+@jit
+def invalidate(core: Workspace, gva: int) -> None:
+    """INVLPG: forget the translation of one page, for both privileges, global or not.
+
+    Of a large page every piece goes, and with them the pieces of other large pages.
     """
-    if cpu[CR4] & CR4_PSE:
-        flush_tlb(core)
-        return
     page = gva >> 12 & 0xFFFFF
+    if core[w.TLB_CHECK]:
+        invalidate_checked(core, page)
+    elif core[w.LARGE_REGIONS + (page >> 10)] == core[w.TLB_GLOBAL_BASE]:
+        core[w.LARGE_REGIONS + (page >> 10)] = 0
+        for index in range(2 * w.TLB_ENTRIES):
+            if core[w.TLB + index * w.TLB_WORDS + w.TLB_RIGHTS] & RIGHT_LARGE:
+                forget_entry(core, w.TLB + index * w.TLB_WORDS)
     for half in range(2):
         entry = w.TLB + ((page & w.TLB_MASK) + half * w.TLB_ENTRIES) * w.TLB_WORDS
-        if core[entry + w.TLB_TAG] == core[w.TLB_BASE] + page:
-            core[entry + w.TLB_TAG] = -1
-            core[entry + w.TLB_READ] = -1
-            core[entry + w.TLB_WRITE] = -1
-            core[entry + w.TLB_EXEC] = -1
+        held = core[entry + w.TLB_TAG]
+        if held == core[w.TLB_BASE] + page or held == -core[w.TLB_GLOBAL_BASE] - page:
+            forget_entry(core, entry)
     flush_jumps(core)

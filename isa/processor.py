@@ -20,7 +20,7 @@ from isa.costs import Costs
 from isa.exits import Exit
 from isa.interpreter import run
 from isa.modes import refresh
-from isa.paging import invalidate
+from isa.paging import flush_tlb, invalidate
 from isa.registers import EFLAGS_FIXED
 from isa.segmentation import load_data_segment, load_ldtr, load_tr
 from isa.vectors import EXCEPTION_NAMES
@@ -70,6 +70,7 @@ class Processor:
     cr2 = _field(state.CR2, "page-fault linear address")
     cr3 = _field(state.CR3, "page-directory base")
     cr4 = _field(state.CR4, "control register 4")
+    a20_mask = _field(state.A20_MASK, "what physical addresses are and-ed with, see set_a20")
     halted = _field(state.HALTED, "1 after HLT until an interrupt")
     cycles = _field(state.CYCLES, "modelled cycles: the clock")
     pending_interrupt = _field(state.PENDING_INTERRUPT, "accepted external interrupt, or -1")
@@ -176,6 +177,18 @@ class Processor:
             int(self.cpu[state.ATTRIBUTES + number]),
         )
 
+    @property
+    def pdptes(self) -> tuple[int, ...]:
+        """The page-directory-pointer-table entries, as loaded with CR3 in PAE paging."""
+        return tuple(self.cpu[state.PDPTE : state.PDPTE + 4].tolist())
+
+    def set_a20(self, is_high: bool) -> None:
+        """Let address line 20 through, or hold it low: then bit 20 of every address is zero."""
+        mask = state.A20_HIGH if is_high else state.A20_LOW
+        if mask != self.a20_mask:
+            self.a20_mask = mask
+            flush_tlb(self.core)
+
     # --- memory --------------------------------------------------------------------------------
 
     def read_physical(self, address: int, size: int) -> bytes:
@@ -202,15 +215,15 @@ class Processor:
 
     def load_cr0(self, value: int) -> None:
         """MOV CR0, value."""
-        self._privileged("MOV CR0", write_cr0, value)
+        self._privileged("MOV CR0", write_cr0, self.ram, value)
 
     def load_cr3(self, value: int) -> None:
         """MOV CR3, value: flushes the TLB."""
-        self._privileged("MOV CR3", write_cr3, value)
+        self._privileged("MOV CR3", write_cr3, self.ram, value)
 
     def load_cr4(self, value: int) -> None:
         """MOV CR4, value."""
-        self._privileged("MOV CR4", write_cr4, value)
+        self._privileged("MOV CR4", write_cr4, self.ram, value)
 
     def invlpg(self, gva: int) -> None:
         """INVLPG of the page of a linear address."""
@@ -250,8 +263,8 @@ class Processor:
         refresh(self.cpu, self.core)
 
 
-def _invlpg(cpu: state.State, core: workspace.Workspace, gva: int) -> int:
-    invalidate(cpu, core, gva)
+def _invlpg(_cpu: state.State, core: workspace.Workspace, gva: int) -> int:
+    invalidate(core, gva)
     return 0
 
 

@@ -43,6 +43,8 @@ FIELDS: Final[tuple[tuple[str, int], ...]] = (
     ("cr2", 1),
     ("cr3", 1),
     ("cr4", 1),
+    ("pdpte", 4),  # page-directory-pointer-table entries, loaded with CR3 in PAE paging
+    ("a20_mask", 1),  # of every physical address: all ones, or bit 20 clear while A20 is low
     ("dr", 8),
     ("gdtr_base", 1),
     ("gdtr_limit", 1),
@@ -90,6 +92,8 @@ CR0: Final[int] = _AT["cr0"]
 CR2: Final[int] = _AT["cr2"]
 CR3: Final[int] = _AT["cr3"]
 CR4: Final[int] = _AT["cr4"]
+PDPTE: Final[int] = _AT["pdpte"]
+A20_MASK: Final[int] = _AT["a20_mask"]
 DR: Final[int] = _AT["dr"]
 GDTR_BASE: Final[int] = _AT["gdtr_base"]
 GDTR_LIMIT: Final[int] = _AT["gdtr_limit"]
@@ -114,6 +118,9 @@ CYCLES: Final[int] = _AT["cycles"]
 DTYPE: Final = np.dtype(
     [(name, np.int64) if words == 1 else (name, np.int64, (words,)) for name, words in FIELDS]
 )
+
+A20_HIGH: Final = -1
+A20_LOW: Final = ~(1 << 20)
 
 VENDOR: Final = b"TrapgateCPU "
 # Family 6, model 5, stepping 2. Steppings before model 3 have no working SYSENTER.
@@ -150,6 +157,7 @@ def new_state() -> State:
     cpu[CPUID_LAST_LEAF] = 2
     for word in range(3):
         cpu[CPUID_VENDOR + word] = int.from_bytes(VENDOR[4 * word : 4 * word + 4], "little")
+    cpu[A20_MASK] = A20_HIGH
     cpu[SHADOW_AT] = -1
     cpu[PENDING_INTERRUPT] = -1
     return cpu

@@ -55,6 +55,7 @@ CONTRIBUTORY: Final = (1 << DE) | (1 << TS) | (1 << NP) | (1 << SS) | (1 << GP)
 PF_PRESENT: Final = 1
 PF_WRITE: Final = 2
 PF_USER: Final = 4
+PF_RESERVED: Final = 8
 
 ERROR_EXT: Final = 1  # the event was external to the program
 ERROR_IDT: Final = 2  # the index refers to a gate in the IDT

@@ -57,6 +57,13 @@ IDLE_TICKS: Final = 39  # device time less instructions retired
 CODE_SEGMENTS: Final = 40  # CODE_SEGMENT_COUNT x (base, limit): code segments in use lately
 CODE_SEGMENT_COUNT: Final = 4
 RETIRED_BEFORE: Final = 48  # instructions retired when this run() began
+WALK_DIRECTORY_AT: Final = 64  # the last page walk: addresses of entries, entries, frame
+WALK_DIRECTORY: Final = 65
+WALK_LEAF_AT: Final = 66
+WALK_LEAF: Final = 67
+WALK_FRAME: Final = 68
+TLB_GLOBAL_BASE: Final = 69  # tag of the current generation of global pages
+TLB_CHECK: Final = 70  # where the table of isa.tlb_check begins, 0 on a machine that does not check
 
 
 # --- events: what is counted and charged -----------------------------------------------------
@@ -130,12 +137,15 @@ TLB_READ: Final = 0  # tag if plain loads may go straight to RAM, else -1
 TLB_WRITE: Final = 1
 TLB_EXEC: Final = 2  # tag if code may be fetched
 TLB_ADDEND: Final = 3  # RAM index = linear address + addend
-TLB_TAG: Final = 4  # tag if a translation is cached at all
+TLB_TAG: Final = 4  # tag if a translation is cached at all; negative for a global page
 TLB_FRAME: Final = 5  # physical address of the page
-TLB_RIGHTS: Final = 6  # bit 0 writable at this privilege, bit 1 dirty already set
+TLB_RIGHTS: Final = 6  # RIGHT bits of isa.page_walk
 TLB_GENERATION: Final = 1 << 24  # tag = generation * this + linear page number (21 bits used)
 
-JUMP: Final = TLB + 2 * TLB_ENTRIES * TLB_WORDS
+# One word for every 4 MBytes: TLB_GLOBAL_BASE if the TLB may hold pieces of a large page of there.
+LARGE_REGIONS: Final = TLB + 2 * TLB_ENTRIES * TLB_WORDS
+
+JUMP: Final = LARGE_REGIONS + 1024
 JUMP_ENTRIES: Final = 4096
 JUMP_MASK: Final = JUMP_ENTRIES - 1  # words: tag, record
 JUMP_GENERATION: Final = 1 << 40  # tag = generation | mode << 32 | eip
@@ -159,6 +169,16 @@ POSTED_BYTE_MASK: Final = POSTED_BYTE_ENTRIES - 1
 
 PAGE_GENERATION: Final = POSTED_BYTE + POSTED_BYTE_ENTRIES  # one word per physical page
 
+# Behind the page generations of a machine that checks its TLB, see isa.tlb_check.
+CHECK_PAGE_MASK: Final = 0  # TLB_MASK, or all ones to keep every page
+CHECK_FINDINGS: Final = 1
+CHECK_USES: Final = 2
+CHECK_FIRST: Final = 8
+CHECK_FINDING_WORDS: Final = 8
+CHECK_FINDINGS_MOST: Final = 256
+CHECK_TABLE: Final = CHECK_FIRST + CHECK_FINDINGS_MOST * CHECK_FINDING_WORDS
+CHECK_WORDS: Final = CHECK_TABLE + 2 * 2 * (1 << 20)  # (tag, translation) by privilege and page
+
 FAULT: Final = 1
 EXIT: Final = 2
 
@@ -170,13 +190,21 @@ FETCH_BUFFER_BYTES: Final = 64
 RAM_MAX_BYTES: Final = 1 << 30
 
 
-def new_workspace(ram_bytes: int) -> Workspace:
-    """A zeroed workspace for a machine with `ram_bytes` of memory (a multiple of 4096)."""
+def new_workspace(ram_bytes: int, checked_page_mask: int = 0) -> Workspace:
+    """A zeroed workspace for a machine with `ram_bytes` of memory (a multiple of 4096).
+
+    With `checked_page_mask` the machine checks the uses of its TLB, whose places are found by those
+    bits of the page number.
+    """
     if ram_bytes % 4096 or not 0x100000 <= ram_bytes <= RAM_MAX_BYTES:
         raise ValueError("RAM must be a multiple of 4096 bytes, from 1 MiB to 1 GiB")
-    core: Workspace = np.zeros(PAGE_GENERATION + (ram_bytes >> 12), np.int64)
+    words = PAGE_GENERATION + (ram_bytes >> 12)
+    core: Workspace = np.zeros(words + (CHECK_WORDS if checked_page_mask else 0), np.int64)
     core[RAM_BYTES] = ram_bytes
     core[LENT + LENT_VALUE] = -1  # entry 0: every port that nobody has lent anything of
+    if checked_page_mask:
+        core[TLB_CHECK] = words
+        core[words + CHECK_PAGE_MASK] = checked_page_mask
     reset(core)
     return core
 
@@ -184,7 +212,11 @@ def new_workspace(ram_bytes: int) -> Workspace:
 def reset(core: Workspace) -> None:
     """Drop everything that can be derived again: TLB, jump cache, blocks, operation records."""
     core[TLB_BASE] = TLB_GENERATION
-    core[TLB : TLB + 2 * TLB_ENTRIES * TLB_WORDS] = -1
+    core[TLB_GLOBAL_BASE] = TLB_GENERATION
+    core[TLB:LARGE_REGIONS] = -1
+    core[LARGE_REGIONS:JUMP] = 0
+    if core[TLB_CHECK]:
+        core[core[TLB_CHECK] + CHECK_TABLE :] = 0
     core[JUMP_BASE] = JUMP_GENERATION
     core[JUMP:BLOCK] = -1
     core[BLOCK:OPS] = -1

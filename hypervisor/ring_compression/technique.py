@@ -113,6 +113,8 @@ class RingCompression(Technique):
             raise VmStopped(StopReason.EXIT, "the guest wrote to the exit port")
         if self.platform.reset_requested:
             raise VmStopped(StopReason.SHUTDOWN, "the guest reset the machine")
+        if not self.platform.a20_is_open:
+            raise VmStopped(StopReason.ERROR, "the guest pulled address line 20 low")
 
     def _wait(self) -> None:
         """HLT: let idle time pass until an interrupt comes."""

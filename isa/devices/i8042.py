@@ -69,10 +69,16 @@ class KeyboardController(Device[KeyboardState]):
 
     widths = (1,)
 
-    def __init__(self, set_irq: Callable[[bool], None], request_reset: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        set_irq: Callable[[bool], None],
+        request_reset: Callable[[], None],
+        a20_changed: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(KeyboardState)
         self._set_irq = set_irq
         self._request_reset = request_reset
+        self._a20_changed = a20_changed
         self.lender: Lender | None = None
 
     def lend(self) -> None:
@@ -182,6 +188,7 @@ class KeyboardController(Device[KeyboardState]):
         match command:
             case 0xD1:
                 state.output_port = value
+                self._a20_changed()
                 if not value & OUTPUT_RUNS:
                     self._request_reset()
             case 0xD2:

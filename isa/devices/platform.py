@@ -57,6 +57,7 @@ class Platform:
             console: called with every byte for COM1 and port 0xE9 as it is written.
         """
         self._console = console
+        self._set_a20: Callable[[bool], None] | None = None
         self._devices: dict[str, Device[Any]] = {}
         self.console_output = bytearray()
         self.reset_requested = False
@@ -67,10 +68,12 @@ class Platform:
         self.uart = Uart(self.clock, self.irq_line(COM1_IRQ), self._write_console)
         self.vga = VgaText(read_memory)
         self.exit = ExitPort()
-        self.keyboard = KeyboardController(self.irq_line(KEYBOARD_IRQ), self._request_reset)
+        self.keyboard = KeyboardController(
+            self.irq_line(KEYBOARD_IRQ), self._request_reset, self._a20_changed
+        )
         self.cmos = Cmos(self.clock, ram_bytes)
         self.debug_console = DebugConsole(self._write_console)
-        self.system_control_a = SystemControlA(self._request_reset)
+        self.system_control_a = SystemControlA(self._request_reset, self._a20_changed)
         self.system_control_b = SystemControlB(self.clock, self.pit)
         self._map()
 
@@ -121,6 +124,14 @@ class Platform:
         """Whether address line 20 is let through: one of its two switches suffices."""
         return self.keyboard.opens_a20 or self.system_control_a.opens_a20
 
+    def on_a20(self, set_a20: Callable[[bool], None]) -> None:
+        """Connect address line 20: `set_a20` is told whenever the line may have changed."""
+        self._set_a20 = set_a20
+
+    def _a20_changed(self) -> None:
+        if self._set_a20 is not None:
+            self._set_a20(self.a20_is_open)
+
     def interrupt_pending(self) -> bool:
         """Whether INTR is asserted."""
         return self.pic.pending
@@ -134,6 +145,7 @@ class Platform:
         self.reset_requested = False
         for device in self._devices.values():
             device.reset()
+        self._a20_changed()
 
     def save(self) -> PlatformState:
         """Return the whole state; the platform may go on."""
@@ -166,6 +178,7 @@ class Platform:
         self.reset_requested = state.reset_requested
         for name, device in self._devices.items():
             device.restore(states[name])
+        self._a20_changed()
 
     def _write_console(self, written: bytes) -> None:
         self.console_output += written

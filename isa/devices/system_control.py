@@ -36,9 +36,12 @@ class SystemControlA(Device[SystemControlAState]):
 
     widths = (1,)
 
-    def __init__(self, request_reset: Callable[[], None]) -> None:
+    def __init__(
+        self, request_reset: Callable[[], None], a20_changed: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(SystemControlAState)
         self._request_reset = request_reset
+        self._a20_changed = a20_changed
 
     @property
     def opens_a20(self) -> bool:
@@ -53,6 +56,7 @@ class SystemControlA(Device[SystemControlAState]):
         """Write; bit 0 going from 0 to 1 pulses the reset line."""
         rises = value & ~self.state.value & PORT_A_RESET
         self.state.value = value
+        self._a20_changed()
         if rises:
             self._request_reset()
 

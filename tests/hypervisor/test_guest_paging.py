@@ -13,7 +13,7 @@ from hypervisor.addresses import Gpa, Gva
 from hypervisor.faults import GuestFault
 from hypervisor.guest_memory import GuestMemory
 from hypervisor.guest_paging import PagingState, peek, walk
-from isa import paging, state
+from isa import page_walk, state
 from isa import workspace as w
 from isa.devices.bus import Bus
 from isa.registers import CR0_PE, CR0_PG, CR0_WP, CR4_PSE, PTE_A, PTE_D, PTE_P, PTE_PS, PTE_U, PTE_W
@@ -51,10 +51,10 @@ def machine_walk(
 ) -> tuple[str, int]:
     """The machine's own walk: an address, or the error code of a fault."""
     cpu = state.new_state()
-    cpu[state.CR0], cpu[state.CR3], cpu[state.CR4] = control
+    cpu[state.CR0], cpu[state.CR3], cpu[state.CR4] = control[:3]
     core = w.new_workspace(RAM_BYTES)
     marks = np.zeros(RAM_BYTES + FRAMES, np.uint8)
-    found = paging.walk(cpu, core, ram, marks, gva, int(write), int(user))
+    found = page_walk.walk(cpu, core, ram, marks, gva, int(write), int(user))
     if found < 0:
         assert cpu[state.CR2] == gva
         return "fault", int(core[w.FAULT_ERROR])

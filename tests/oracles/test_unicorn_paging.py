@@ -19,7 +19,7 @@ from isa import state
 from isa.exits import Exit
 from isa.jit import ENABLED
 from isa.modes import refresh
-from isa.paging import walk
+from isa.page_walk import walk
 from isa.processor import Processor
 from isa.registers import ATTR_DPL_SHIFT, CS
 from isa.vectors import GP, PF
