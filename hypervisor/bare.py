@@ -38,6 +38,7 @@ from isa.registers import ATTR_DB, ATTR_P, ATTR_S, CR0_PE, CS, EBX, ECX, EFLAGS_
 if TYPE_CHECKING:
     from isa.boot import BootImage
     from isa.costs import Costs
+    from isa.cpu_models import CpuModel
 
 _FAULT_LOOP: Final = 1  # detail of a YIELD exit: faults are delivered, nothing completes
 
@@ -54,9 +55,10 @@ class Bare(Technique):
         *,
         costs: Costs | None = None,
         progress: Callable[[int], None] | None = None,
+        model: CpuModel | None = None,
     ) -> None:
-        super().__init__(ram_bytes, costs=costs, progress=progress)
-        self.processor = Processor(ram_bytes, costs)
+        super().__init__(ram_bytes, costs=costs, progress=progress, model=model)
+        self.processor = Processor(ram_bytes, costs, model)
         self.platform = Platform(self.processor.read_physical, ram_bytes)
         self._port_table = PortTable(self.processor.core)
         self.platform.bus.lend_ports(self._port_table)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hypervisor.technique import (
     RAM_BYTES,
@@ -27,6 +27,9 @@ from hypervisor.technique import (
 )
 from isa.boot import BootImage
 from isa.registers import EFLAGS_RF, GPR_NAMES, SEGMENT_NAMES
+
+if TYPE_CHECKING:
+    from isa.cpu_models import CpuModel
 
 Progress = Callable[[str, int], None]
 Factory = Callable[[], Technique]
@@ -98,6 +101,7 @@ def compare(
     budget: int | None = None,
     result_memory: Sequence[tuple[int, int]] = (),
     progress: Progress | None = None,
+    model: CpuModel | None = None,
 ) -> Comparison:
     """Run a guest under the named techniques, the first of which is the reference.
 
@@ -108,22 +112,25 @@ def compare(
         budget: guest instructions after which a run is stopped.
         result_memory: (guest-physical address, bytes) of what the guest leaves behind.
         progress: called with what is being done and how many instructions that took so far.
+        model: the processor that the guest sees under all of them.
     """
     factories: dict[str, Factory] = {}
     for name in names:
-        factories[name] = _factory(name, ram_bytes, progress)
+        factories[name] = _factory(name, ram_bytes, progress, model)
     return compare_techniques(
         image, factories, budget=budget, result_memory=result_memory, progress=progress
     )
 
 
-def _factory(name: str, ram_bytes: int, progress: Progress | None) -> Factory:
+def _factory(
+    name: str, ram_bytes: int, progress: Progress | None, model: CpuModel | None
+) -> Factory:
     technique = technique_class(name)
 
     def make() -> Technique:
         if progress is None:
-            return technique(ram_bytes)
-        return technique(ram_bytes, progress=lambda count: progress(name, count))
+            return technique(ram_bytes, model=model)
+        return technique(ram_bytes, progress=lambda count: progress(name, count), model=model)
 
     return make
 

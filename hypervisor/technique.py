@@ -26,6 +26,7 @@ from isa.errors import TrapgateError
 if TYPE_CHECKING:
     from isa.boot import BootImage
     from isa.costs import Costs
+    from isa.cpu_models import CpuModel
     from isa.devices.platform import Platform
 
 RAM_BYTES: Final = 16 << 20
@@ -102,6 +103,7 @@ class Technique(ABC):
         *,
         costs: Costs | None = None,
         progress: Callable[[int], None] | None = None,
+        model: CpuModel | None = None,
     ) -> None:
         """Make the machine.
 
@@ -109,6 +111,7 @@ class Technique(ABC):
             ram_bytes: memory the guest sees, a multiple of 4096 from 1 MiB.
             costs: modelled cycles of every event; the default profile if not given.
             progress: called with the guest instructions completed, now and then during a run.
+            model: the processor that the guest sees; the default model if not given.
         """
         self.ram_bytes = ram_bytes
         self.costs = costs
@@ -283,6 +286,7 @@ def create(
     *,
     costs: Costs | None = None,
     progress: Callable[[int], None] | None = None,
+    model: CpuModel | None = None,
 ) -> Technique:
     """Make a technique by name."""
-    return technique_class(name)(ram_bytes, costs=costs, progress=progress)
+    return technique_class(name)(ram_bytes, costs=costs, progress=progress, model=model)

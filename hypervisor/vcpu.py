@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 
 from hypervisor.descriptors import FLAT_CODE, FLAT_DATA, Segment, TableRegister
 from hypervisor.guest_paging import PagingState
+from isa.features import defined_eflags
 from isa.registers import (
     ATTR_UNUSABLE,
     CR0_ET,
     CR0_PE,
     CS,
+    EFLAGS_DEFINED,
     EFLAGS_FIXED,
     EFLAGS_IF,
     ESP,
@@ -60,10 +62,16 @@ class VirtualCpu:
     sysenter_esp: int = 0
     sysenter_eip: int = 0
     apic_base: int = 0xFEE00900
-    features: int = FEATURES_P6
+    features: int = FEATURES_P6  # of its model: see isa.cpu_models
+    known_eflags: int = EFLAGS_DEFINED  # the flags that its model has
     tsc_offset: int = 0
     halted: bool = False
     shadow_at: int = -1  # interrupts are inhibited while this many instructions are completed
+
+    def become(self, features: int) -> None:
+        """Be a processor with these features."""
+        self.features = features
+        self.known_eflags = defined_eflags(features)
 
     @property
     def is_user(self) -> bool:

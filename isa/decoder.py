@@ -1,13 +1,13 @@
 """The decoder: guest bytes to one operation record (layout in isa.records).
 
-Driven by the generated opcode maps; knows no instruction by name. Chooses the specialised handler
-when the shape allows it.
+Driven by the generated opcode maps; knows no instruction by name. What the processor's model does
+not have is an undefined opcode. Chooses the specialised handler when the shape allows it.
 
 Source: SDM vol. 2A, "Instruction Format"; vol. 2D, "Opcode Map".
 """
 
 from isa import operand_kinds as k
-from isa.generated.columns import CONDITION, HAS_MODRM, IMM, KIND, LOCKABLE
+from isa.generated.columns import CONDITION, HAS_MODRM, IMM, KIND, LOCKABLE, NEEDS
 from isa.generated.opcode_maps import GROUP_MAP, OPCODE_MAP
 from isa.jit import jit, load8, load16, load32
 from isa.modes import MODE_CODE32, MODE_FLAT, MODE_STACK32, MODE_TRAP
@@ -38,7 +38,7 @@ from isa.specialise import (
     HOT_SWAP,
     STACK_HANDLERS,
 )
-from isa.workspace import Bytes, Workspace
+from isa.workspace import LACKS, Bytes, Workspace
 
 M32 = 0xFFFFFFFF
 MAX_LENGTH = 15
@@ -144,6 +144,8 @@ def decode(
             n += size
     elif k.K_OPREG8 <= KIND[form, 0] <= k.K_OPREG32 or k.K_OPREG8 <= KIND[form, 1] <= k.K_OPREG32:
         head |= (opcode & 7) << B_SHIFT
+    if core[LACKS] >> NEEDS[form] & 1:
+        return write_special(core, at, H_INVALID, n, offset)
     if segment < 0:
         segment = DS
     immediate = 0

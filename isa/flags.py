@@ -19,7 +19,7 @@ carries = (a & b) | ((a | b) & ~sum).
 from isa.jit import jit
 from isa.registers import EFLAGS_FIXED, EFLAGS_STATUS
 from isa.state import EFLAGS, State
-from isa.workspace import LF_CARRIES, LF_RESULT, Workspace
+from isa.workspace import LACKS_EFLAGS, LF_CARRIES, LF_RESULT, Workspace
 
 M32 = 0xFFFFFFFF
 _TOP = 0x80000000
@@ -120,8 +120,8 @@ def read_eflags(cpu: State, core: Workspace) -> int:
 
 @jit
 def write_eflags(cpu: State, core: Workspace, value: int) -> None:
-    """Set all of EFLAGS; the caller has applied privilege and reserved bits."""
-    cpu[EFLAGS] = value & ~EFLAGS_STATUS | EFLAGS_FIXED
+    """Set all of EFLAGS that exists; the caller has applied privilege."""
+    cpu[EFLAGS] = value & ~core[LACKS_EFLAGS] & ~EFLAGS_STATUS | EFLAGS_FIXED
     set_status(core, value)
 
 

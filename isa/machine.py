@@ -9,6 +9,7 @@ on counter overflow; ours has no skid).
 """
 
 from isa.costs import Costs
+from isa.cpu_models import CpuModel
 from isa.exits import Exit
 from isa.processor import SLICE, Processor
 
@@ -16,8 +17,10 @@ from isa.processor import SLICE, Processor
 class Machine:
     """One physical machine."""
 
-    def __init__(self, ram_bytes: int, costs: Costs | None = None) -> None:
-        self.processor = Processor(ram_bytes, costs)
+    def __init__(
+        self, ram_bytes: int, costs: Costs | None = None, model: CpuModel | None = None
+    ) -> None:
+        self.processor = Processor(ram_bytes, costs, model)
         self._counter_at: int | None = None
         self._counter_vector = 0
 

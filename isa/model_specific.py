@@ -12,7 +12,16 @@ from isa.accounts import raise_fault, retired_total, settle
 from isa.generated import forms as f
 from isa.jit import jit
 from isa.records import DONE, TROUBLED
-from isa.registers import EAX, EBX, ECX, EDX
+from isa.registers import (
+    EAX,
+    EBX,
+    ECX,
+    EDX,
+    FEATURE_MCE,
+    FEATURE_P6,
+    FEATURE_SEP,
+    FEATURE_TSC,
+)
 from isa.state import (
     APIC_BASE,
     CPUID_LAST_LEAF,
@@ -30,6 +39,8 @@ from isa.workspace import Workspace
 
 M32 = 0xFFFFFFFF
 
+MSR_MACHINE_CHECK_ADDRESS = 0x0  # of the Pentium; reads as zero: nothing ever goes wrong
+MSR_MACHINE_CHECK_TYPE = 0x1
 MSR_TIME_STAMP_COUNTER = 0x10
 MSR_APIC_BASE = 0x1B
 MSR_SYSENTER_CS = 0x174
@@ -89,9 +100,26 @@ def read_performance_counter(cpu: State, core: Workspace) -> int:
 
 
 @jit
+def knows_msr(features: int, number: int) -> int:
+    """1 if a processor with these features has the model-specific register."""
+    if number <= MSR_MACHINE_CHECK_TYPE:
+        return 1 if features & FEATURE_MCE else 0
+    if number == MSR_TIME_STAMP_COUNTER:
+        return 1 if features & FEATURE_TSC else 0
+    if number == MSR_APIC_BASE:
+        return 1 if features & FEATURE_P6 else 0
+    if MSR_SYSENTER_CS <= number <= MSR_SYSENTER_EIP:
+        return 1 if features & FEATURE_SEP else 0
+    return 0
+
+
+@jit
 def read_msr(cpu: State, core: Workspace) -> int:
     """RDMSR: #GP(0) for registers that do not exist."""
     number = cpu[GPR + ECX]
+    if not knows_msr(cpu[FEATURES], number):
+        raise_fault(core, vectors.GP, 0)
+        return TROUBLED
     if number == MSR_TIME_STAMP_COUNTER:
         return set_pair(cpu, time_stamp(cpu, core))
     if number == MSR_APIC_BASE:
@@ -102,15 +130,17 @@ def read_msr(cpu: State, core: Workspace) -> int:
         return set_pair(cpu, cpu[SYSENTER_ESP])
     if number == MSR_SYSENTER_EIP:
         return set_pair(cpu, cpu[SYSENTER_EIP])
-    raise_fault(core, vectors.GP, 0)
-    return TROUBLED
+    return set_pair(cpu, 0)
 
 
 @jit
 def write_msr(cpu: State, core: Workspace) -> int:
-    """WRMSR: #GP(0) for registers that do not exist and for reserved bits."""
+    """WRMSR: #GP(0) for registers that do not exist or are read only, and for reserved bits."""
     number = cpu[GPR + ECX]
     value = cpu[GPR + EAX]
+    if not knows_msr(cpu[FEATURES], number):
+        raise_fault(core, vectors.GP, 0)
+        return TROUBLED
     if number == MSR_TIME_STAMP_COUNTER:
         # The P6 family can write the low half only; the high half becomes zero.
         settle(cpu, core)

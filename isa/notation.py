@@ -17,6 +17,7 @@ from typing import Any, Final
 from isa import operand_kinds as kinds
 from isa import vocabulary
 from isa.errors import TrapgateError
+from isa.registers import FEATURE_386
 
 TABLE: Final = Path(__file__).with_name("table.txt")
 COLUMN_COUNT: Final = 7
@@ -109,6 +110,7 @@ class Form:
     implicit: tuple[tuple[str, int], ...] = ()
     faults: tuple[str, ...] = ()
     processor: str = "8086"
+    feature: str = ""
     protected_only: bool = False
     v86_iopl: bool = False
     decode_only: bool = False
@@ -118,6 +120,13 @@ class Form:
     @property
     def syntax(self) -> str:
         return f"{self.mnemonic} {', '.join(self.words)}".rstrip()
+
+    @property
+    def needs(self) -> int:
+        """The FEATURE bit that a processor must have to know the form."""
+        if self.feature:
+            return vocabulary.FEATURES[self.feature]
+        return vocabulary.GENERATION_FEATURES.get(self.processor, FEATURE_386)
 
     @property
     def mod_ignored(self) -> bool:
@@ -384,6 +393,9 @@ def _read_fact(key: str, value: str, encoding: Encoding, line: int) -> dict[str,
             if value not in vocabulary.PROCESSORS:
                 raise NotationError(line, f"unknown processor '{value}'")
             return {"processor": value}
+        case "feature":
+            _one_of(value, vocabulary.FEATURES, "feature", line)
+            return {"feature": value}
         case "op":
             if not re.fullmatch(r"[A-Z][A-Z0-9_]*", value):
                 raise NotationError(line, f"'{value}' is not an operation name")
@@ -434,6 +446,8 @@ def _check(form: Form) -> None:
         raise NotationError(line, "rep is for string instructions, which have no operands")
     if form.condition >= 0 and "r" not in form.flags:
         raise NotationError(line, "a condition reads flags: r=cc is missing")
+    if form.processor == "P5" and not form.feature:
+        raise NotationError(line, "what came with the Pentium has a feature of its own: name it")
     if form.privilege == "cpl0" and not form.sensitive:
         raise NotationError(line, "what only CPL 0 may do is sensitive: name the class")
 

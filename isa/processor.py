@@ -17,7 +17,9 @@ from isa.codemap import code_written
 from isa.compilation import compile_all
 from isa.control_registers import write_cr0, write_cr3, write_cr4
 from isa.costs import Costs
+from isa.cpu_models import CpuModel, load_model
 from isa.exits import Exit
+from isa.features import defined_eflags
 from isa.interpreter import run
 from isa.modes import refresh
 from isa.paging import flush_tlb, invalidate
@@ -62,6 +64,7 @@ class Processor:
         core: workspace (derived), int64.
         ram: uint8[ram_bytes + fetch buffer]; `memory` is the part that exists for the guest.
         marks: uint8[ram_bytes + pages].
+        model: which processor this is; fixed.
     """
 
     eip = _field(state.EIP, "instruction pointer")
@@ -75,8 +78,11 @@ class Processor:
     cycles = _field(state.CYCLES, "modelled cycles: the clock")
     pending_interrupt = _field(state.PENDING_INTERRUPT, "accepted external interrupt, or -1")
 
-    def __init__(self, ram_bytes: int, costs: Costs | None = None) -> None:
+    def __init__(
+        self, ram_bytes: int, costs: Costs | None = None, model: CpuModel | None = None
+    ) -> None:
         self.costs = costs or Costs.load()
+        self.model = model or load_model()
         self._compiled = False
         self.ram_bytes = ram_bytes
         self.cpu = state.new_state()
@@ -87,6 +93,14 @@ class Processor:
         self.gpr: NDArray[np.int64] = self.cpu[state.GPR : state.GPR + 8]
         for index, event in enumerate(workspace.EVENT_NAMES):
             self.core[workspace.COST + index] = self.costs.machine[event]
+        self.model.install(self.cpu)
+        self._know_features()
+
+    def _know_features(self) -> None:
+        """Keep where decoding and EFLAGS look for it what follows from the model."""
+        features = int(self.cpu[state.FEATURES])
+        self.core[workspace.LACKS] = ~features
+        self.core[workspace.LACKS_EFLAGS] = ~defined_eflags(features)
 
     # --- running -------------------------------------------------------------------------------
 
@@ -209,6 +223,7 @@ class Processor:
         workspace.reset(self.core)
         self.core[workspace.EPOCH] += 1
         self.marks[:] = 0
+        self._know_features()
         refresh(self.cpu, self.core)
 
     # --- privileged instructions, for ring-0 software in Python -----------------------------------

@@ -92,6 +92,31 @@ REPEATS: Final = {"": 0, "rep": 1, "repcc": 2}
 # Processor generations in order; VMX and TRAPGATE stand apart, after them.
 PROCESSORS: Final = ("8086", "186", "286", "386", "486", "P5", "P6", "VMX", "TRAPGATE")
 
+# Features that a model of a processor may have or lack, by the names of CPUID's bits. PMC and UMIP
+# have no bit in leaf 1; VME and the others of paging and debugging decide about bits of CR4 only.
+FEATURES: Final = {
+    "VME": registers.FEATURE_VME,
+    "DE": registers.FEATURE_DE,
+    "PSE": registers.FEATURE_PSE,
+    "TSC": registers.FEATURE_TSC,
+    "MSR": registers.FEATURE_MSR,
+    "PAE": registers.FEATURE_PAE,
+    "MCE": registers.FEATURE_MCE,
+    "CX8": registers.FEATURE_CX8,
+    "SEP": registers.FEATURE_SEP,
+    "PGE": registers.FEATURE_PGE,
+    "CMOV": registers.FEATURE_CMOV,
+    "CPUID": registers.FEATURE_CPUID,
+    "WP": registers.FEATURE_WP,
+    "PMC": registers.FEATURE_PMC,
+    "UMIP": registers.FEATURE_UMIP,
+}
+# What stands for the generations: every model has the ones up to its own.
+GENERATION_FEATURES: Final = {
+    "486": registers.FEATURE_486,
+    "P6": registers.FEATURE_P6,
+}
+
 FAULTS: Final = frozenset(
     {"DE", "DB", "BP", "OF", "BR", "UD", "NM", "TS", "NP", "SS", "GP", "PF", "MF", "AC"}
 )

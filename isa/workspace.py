@@ -64,6 +64,8 @@ WALK_LEAF: Final = 67
 WALK_FRAME: Final = 68
 TLB_GLOBAL_BASE: Final = 69  # tag of the current generation of global pages
 TLB_CHECK: Final = 70  # where the table of isa.tlb_check begins, 0 on a machine that does not check
+LACKS: Final = 49  # what follows from the processor's model: all bits but those of its features,
+LACKS_EFLAGS: Final = 50  # and all flags but those that it has
 
 
 # --- events: what is counted and charged -----------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
+from isa.cpu_models import DEFAULT, load_model
 from tools import catalogue, status
 from tools.arguments import Address, Count, Flag, Size
 from tools.catalogue import Protocol
@@ -16,7 +17,7 @@ EPILOGUE: Final = f"""\
 Examples:
   trapgate compare guests/minikernel
   trapgate compare guests/minikernel --techniques bare,ring --json
-  trapgate compare kernel.elf -m 64M --budget 20M
+  trapgate compare kernel.elf -m 64M --budget 20M --cpu pentium
 
 Equal means: the same console, exit code and result memory under every
 technique. Where they differ, the first instruction that made a difference is
@@ -50,6 +51,9 @@ def compare(
         Size | None,
         Parameter(name=["--memory", "-m"], help="Memory: 64M, 2048K (default: as the guest asks)."),
     ] = None,
+    cpu: Annotated[
+        str, Parameter(help="The processor: a model of `trapgate cpus`, as in 486+cpuid, p6-pge.")
+    ] = DEFAULT,
     append: Annotated[
         str, Parameter(name=["--append", "-append"], help="Command line of a multiboot kernel.")
     ] = "",
@@ -64,6 +68,7 @@ def compare(
     json: Annotated[Flag, Parameter(help="Print a JSON report.")] = False,
 ) -> int:
     """Run one guest under several techniques."""
+    model = load_model(cpu)
     ram_bytes = ram_of(guest) if memory is None else memory
     image = load(
         guest, protocol=protocol, address=address, command_line=append, ram_bytes=ram_bytes
@@ -88,8 +93,9 @@ def compare(
             budget=budget,
             result_memory=() if entry is None else entry.result_memory,
             progress=progress,
+            model=model,
         )
-    record = report.comparison_record(image, outcome)
+    record = report.comparison_record(image, outcome, model.name)
     if json:
         print(json_text.dumps(record, indent=2))
     else:

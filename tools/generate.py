@@ -94,6 +94,7 @@ def columns_text(forms: Sequence[Form]) -> str:
         "PM_ONLY": [int(form.protected_only) for form in forms],
         "V86_IOPL": [int(form.v86_iopl) for form in forms],
         "PROCESSOR": [cpu[form.processor] for form in forms],
+        "NEEDS": [form.needs.bit_length() - 1 for form in forms],
         "IMM": [code for form in forms for code in immediate_codes(form)],
         "HAS_MODRM": [modrm_code(form) for form in forms],
     }

@@ -152,6 +152,8 @@ def _facts(form: Form) -> list[str]:
         facts.append("faults " + " ".join(f"#{name}" for name in form.faults))
     if form.exit:
         facts.append(f"VM exit {form.exit}" + (" always" if form.exit_always else ""))
+    if form.feature:
+        facts.append(f"needs {form.feature}")
     if form.protected_only:
         facts.append("#UD outside protected mode")
     if form.v86_iopl:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from isa.cpu_models import DEFAULT
 from tools.driver import Ending, Running, console_digest
 from tools.symbols import locate
 
@@ -56,22 +57,26 @@ def technique_record(name: str, machine: Running, ending: Ending, image: BootIma
     }
 
 
-def run_record(image: BootImage, name: str, machine: Running, ending: Ending) -> Record:
+def run_record(
+    image: BootImage, name: str, machine: Running, ending: Ending, cpu: str = DEFAULT
+) -> Record:
     """The report of `run --json`."""
     return {
         "guest": image.name,
         "source": image.source,
+        "cpu": cpu,
         **technique_record(name, machine, ending, image),
         "console": machine.console.decode("utf-8", "replace"),
     }
 
 
-def comparison_record(image: BootImage, outcome: Comparison) -> Record:
+def comparison_record(image: BootImage, outcome: Comparison, cpu: str = DEFAULT) -> Record:
     """The report of `compare --json`."""
     divergence = outcome.divergence
     return {
         "guest": outcome.guest,
         "source": image.source,
+        "cpu": cpu,
         "equivalent": outcome.equivalent,
         "differences": list(outcome.differences),
         "divergence": None if divergence is None else _divergence_record(divergence, image),

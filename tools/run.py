@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
+from isa.cpu_models import DEFAULT, load_model
 from isa.errors import TrapgateError
 from tools import catalogue, status
 from tools.arguments import Address, Count, Flag, Size
@@ -21,6 +22,7 @@ Examples:
   trapgate run kernel.elf -m 64M -append "console=com1" --budget 50M
   trapgate run boot.bin --protocol flat --address 0x100000 --state
   trapgate run guests/minikernel --until "task 1" --json
+  trapgate run guests/hello --cpu 486+cpuid
 
 The guest's console (COM1, and port 0xE9) is standard output; why the run
 ended is said on standard error. Options are named as in QEMU where QEMU has
@@ -45,6 +47,9 @@ def run(
         Size | None,
         Parameter(name=["--memory", "-m"], help="Memory: 64M, 2048K (default: as the guest asks)."),
     ] = None,
+    cpu: Annotated[
+        str, Parameter(help="The processor: a model of `trapgate cpus`, as in 486+cpuid, p6-pge.")
+    ] = DEFAULT,
     append: Annotated[
         str, Parameter(name=["--append", "-append"], help="Command line of a multiboot kernel.")
     ] = "",
@@ -82,6 +87,7 @@ def run(
         raise TrapgateError("--timeout must be more than 0 seconds")
     if until == "":
         raise TrapgateError("--until needs a text to wait for")
+    model = load_model(cpu)
     entry = catalogue.find(path)
     if budget is None and entry is not None:
         budget = entry.budget
@@ -92,11 +98,15 @@ def run(
     from tools.driver import Limits, drive
     from tools.techniques import start
 
-    machine = start(technique, image, ram_bytes)
+    machine = start(technique, image, ram_bytes, model)
     limits = Limits(budget, timeout, until.encode() if until else None)
     ending = drive(machine, limits, _discard if json else _write_console)
     if json:
-        print(json_text.dumps(report.run_record(image, technique, machine, ending), indent=2))
+        print(
+            json_text.dumps(
+                report.run_record(image, technique, machine, ending, model.name), indent=2
+            )
+        )
     else:
         if sys.stderr.isatty() and machine.console[-1:] not in (b"", b"\n"):
             print(file=sys.stderr)

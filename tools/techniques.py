@@ -13,6 +13,7 @@ from tools.progress import prepare_machine
 if TYPE_CHECKING:
     from hypervisor.technique import Technique
     from isa.boot import BootImage
+    from isa.cpu_models import CpuModel
 
 
 def chosen(techniques: str | None) -> list[str]:
@@ -31,12 +32,12 @@ def chosen(techniques: str | None) -> list[str]:
     return wanted
 
 
-def start(name: str, image: BootImage, ram_bytes: int) -> Technique:
+def start(name: str, image: BootImage, ram_bytes: int, model: CpuModel | None = None) -> Technique:
     """A machine of the given technique with the guest loaded, at its first instruction."""
     with deferred_interrupts():
         from hypervisor.technique import create
 
-        machine = create(name, ram_bytes)
+        machine = create(name, ram_bytes, model=model)
     prepare_machine()
     with deferred_interrupts():
         machine.boot(image)

@@ -68,6 +68,8 @@ class Emulator:
         end = vcpu.eip + instruction.length
         self.next_eip = end & (M32 if instruction.bits == 32 else 0xFFFF)
         self.is_complete = True
+        if not instruction.form.needs & vcpu.features:
+            raise undefined_opcode()
         if instruction.form.privilege:
             check_privilege(vcpu, self.memory, instruction)
         routines()[instruction.form.operation](self, instruction)

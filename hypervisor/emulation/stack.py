@@ -92,7 +92,7 @@ def _pushf(emulator: Emulator, instruction: Instruction) -> None:
 def _popf(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, size = emulator.vcpu, _bits(instruction) // 8
     image = _pop(emulator, 0, size)
-    vcpu.eflags = restored_flags(vcpu.eflags, image, size, vcpu.cpl)
+    vcpu.eflags = restored_flags(vcpu.eflags, image & vcpu.known_eflags, size, vcpu.cpl)
     vcpu.set_stack_pointer(vcpu.gpr[ESP] + size)
 
 

@@ -36,6 +36,7 @@ from isa.model_specific import (
     MSR_SYSENTER_ESP,
     MSR_TIME_STAMP_COUNTER,
     PERFORMANCE_COUNTERS,
+    knows_msr,
 )
 from isa.registers import (
     ATTR_DPL_SHIFT,
@@ -308,6 +309,8 @@ def _rdpmc(emulator: Emulator, _instruction: Instruction) -> None:
 
 def _rdmsr(emulator: Emulator, _instruction: Instruction) -> None:
     vcpu = emulator.vcpu
+    if not knows_msr(vcpu.features, vcpu.gpr[ECX]):
+        raise general_protection()
     match vcpu.gpr[ECX]:
         case number if number == MSR_TIME_STAMP_COUNTER:
             value = _time_stamp(emulator)
@@ -320,7 +323,7 @@ def _rdmsr(emulator: Emulator, _instruction: Instruction) -> None:
         case number if number == MSR_SYSENTER_EIP:
             value = vcpu.sysenter_eip
         case _:
-            raise general_protection()
+            value = 0
     _set_pair(emulator, value)
 
 
@@ -328,6 +331,8 @@ def _wrmsr(emulator: Emulator, _instruction: Instruction) -> None:
     vcpu = emulator.vcpu
     value, high = vcpu.gpr[EAX], vcpu.gpr[EDX]
     number = vcpu.gpr[ECX]
+    if not knows_msr(vcpu.features, number):
+        raise general_protection()
     if number == MSR_TIME_STAMP_COUNTER:
         vcpu.tsc_offset = value - emulator.host.completed  # the P6 clears the high half
     elif number == MSR_SYSENTER_CS:

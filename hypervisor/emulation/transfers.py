@@ -113,6 +113,7 @@ def _iret(emulator: Emulator, instruction: Instruction) -> None:
 def _returned_flags(emulator: Emulator, image: int, size: int) -> int:
     """EFLAGS after IRET: as after POPF, and at CPL 0 the virtual interrupt flags too."""
     vcpu = emulator.vcpu
+    image &= vcpu.known_eflags
     eflags = restored_flags(vcpu.eflags, image, size, vcpu.cpl)
     if vcpu.cpl == 0 and size == 4:
         virtual = EFLAGS_VIF | EFLAGS_VIP

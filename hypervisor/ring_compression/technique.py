@@ -23,6 +23,7 @@ from hypervisor.technique import (
     Technique,
     VmStopped,
 )
+from isa.cpu_models import load_model
 from isa.devices.platform import Platform
 from isa.machine import Machine
 from isa.registers import EBX, ESP
@@ -30,6 +31,7 @@ from isa.registers import EBX, ESP
 if TYPE_CHECKING:
     from isa.boot import BootImage
     from isa.costs import Costs
+    from isa.cpu_models import CpuModel
 
 
 class RingCompression(Technique):
@@ -45,11 +47,17 @@ class RingCompression(Technique):
         *,
         costs: Costs | None = None,
         progress: Callable[[int], None] | None = None,
+        model: CpuModel | None = None,
     ) -> None:
-        super().__init__(ram_bytes, costs=costs, progress=progress)
-        machine = Machine(layout.MONITOR_BYTES + ram_bytes, costs)
+        super().__init__(ram_bytes, costs=costs, progress=progress, model=model)
+        guest_model = model or load_model()
+        # What the guest executes by itself it executes on this machine, so the models are the same;
+        # but the monitor's shadow tables need write protection, which the 386 does not have.
+        machine_model = guest_model.with_write_protection()
+        machine = Machine(layout.MONITOR_BYTES + ram_bytes, costs, machine_model)
         self.platform = Platform(self.read_memory, ram_bytes)
         self.monitor = self.monitor_type(machine, self.platform, ram_bytes)
+        self.monitor.vcpu.become(guest_model.features)
         self._has_protected_mode = True
 
     # --- boot ----------------------------------------------------------------------------------

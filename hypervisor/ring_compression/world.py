@@ -27,6 +27,7 @@ from hypervisor.frame_pool import FramePool, Words
 from hypervisor.ring_compression import layout
 from isa import state
 from isa.exits import Exit
+from isa.features import defined_cr4
 from isa.machine import Machine
 from isa.registers import (
     ATTR_P,
@@ -89,6 +90,7 @@ class World:
         self._root = -1
         self._cr0 = 0
         self._cr4 = 0
+        self._known_cr4 = defined_cr4(self.processor.model.features)
         self._has_ldt = False
         self._stale: list[Gva] = []
         self._all_stale = False
@@ -224,13 +226,14 @@ class World:
     def set_guest_bits(self, cr0: int, cr4: int) -> None:
         """Set those bits of CR0 and CR4 that act alike on guest and machine.
 
-        The rest is the monitor's: paging with write protection, and RDTSC for ring 0 only.
+        The rest is the monitor's: paging with write protection, and RDTSC for ring 0 only, where
+        there is such an instruction.
         """
         cr0 |= CR0_PE | CR0_ET | CR0_WP | CR0_PG
         if cr0 != self._cr0:
             self._cr0 = cr0
             self.processor.load_cr0(cr0)
-        cr4 |= CR4_TSD
+        cr4 |= CR4_TSD & self._known_cr4
         if cr4 != self._cr4:
             self._cr4 = cr4
             self.processor.load_cr4(cr4)

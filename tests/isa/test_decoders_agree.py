@@ -23,7 +23,7 @@ from isa.specialise import H_INVALID, H_TOO_LONG
 from tests.isa.instruction_samples import samples_of
 
 M32 = 0xFFFFFFFF
-AT = 8  # index of the record in the workspace of the test
+AT = 52  # index of the record in the workspace of the test
 WORKSPACE = 64
 
 
