@@ -145,4 +145,4 @@ FEATURES_P6: Final = (
     | FEATURE_PMC
     | FEATURE_UMIP
 )
-FEATURES_IMPLEMENTED: Final = FEATURES_P6  # what a model may have
+FEATURES_IMPLEMENTED: Final = FEATURES_P6 | FEATURE_PAE  # what a model may have

@@ -49,7 +49,6 @@ from isa.registers import (
     CR0_PG,
     CR0_TS,
     CR4_DE,
-    CR4_PAE,
     CS,
     EAX,
     ECX,
@@ -126,7 +125,7 @@ def _mov_to_cr(emulator: Emulator, instruction: Instruction) -> None:
             vcpu.cr3 = value
             _paging_changed(emulator)
         case 4 if defined_cr4(vcpu.features):
-            if value & (~defined_cr4(vcpu.features) | CR4_PAE):  # no monitor shadows PAE tables
+            if value & ~defined_cr4(vcpu.features):
                 raise general_protection()
             vcpu.cr4 = value
             _paging_changed(emulator)

@@ -55,6 +55,7 @@ from isa.registers import (
     CR0_NE,
     CR0_PE,
     CR0_TS,
+    CR4_PAE,
     CR4_PVI,
     CR4_UMIP,
     ECX,
@@ -156,6 +157,8 @@ class RingMonitor:
             raise VmStopped(StopReason.ERROR, "the guest left protected mode")
         if self.vcpu.cr4 & CR4_PVI:
             raise VmStopped(StopReason.ERROR, "the guest uses protected-mode virtual interrupts")
+        if self.vcpu.cr4 & CR4_PAE:
+            raise VmStopped(StopReason.ERROR, "the guest uses PAE, which is not shadowed")
         self.world.set_root(self.paging.activate(self.vcpu.paging))
         self.world.set_guest_bits(self.vcpu.cr0 & _SHARED_CR0, self.vcpu.cr4 & _SHARED_CR4)
         self._mappings_changed = True

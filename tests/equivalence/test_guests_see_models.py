@@ -173,6 +173,21 @@ def test_a_guest_finds_the_model(name: str) -> None:
     assert beyond == [bare.read_memory(SCRATCH + 0x110 + 16 * last, 16)] * 2
 
 
+def test_pae_is_an_option_that_ends_a_vm() -> None:
+    body = "mov eax, 1 << 5\nmov cr4, eax\nmov eax, 1\ncpuid\nmov [SCRATCH], edx"
+    model = load_model("p6+pae")
+    bare = Bare(RAM_BYTES, model=model)
+    bare.boot(guest(body))
+    assert bare.run(BUDGET).reason == "exit"
+    assert not log_of(bare)
+    assert bare.read_u32(SCRATCH) & 1 << 6
+    ring = RingCompression(RAM_BYTES, model=model)
+    ring.boot(guest(body))
+    stop = ring.run(BUDGET)
+    assert stop.reason == "error"
+    assert "PAE" in stop.detail
+
+
 def test_model_specific_registers_and_cr4_follow_the_model() -> None:
     known = {}
     for name in GENERATIONS:
