@@ -1,6 +1,6 @@
 """All benchmarks one after the other; saves their results and rewrites docs/performance.md.
 
-python -m benchmarks                  measure everything (about seven minutes), then write tables
+python -m benchmarks                  measure everything (about twenty minutes), then write tables
 python -m benchmarks --tables         only write the tables again, from the saved results
 """
 
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import interpreter, startup, targets, traps
+from benchmarks import c_loops, interpreter, startup, system_loops, targets, traps
 from benchmarks.report import PAGE, with_tables
 
-BENCHMARKS = (startup, interpreter, traps)
+BENCHMARKS = (startup, interpreter, c_loops, system_loops, traps)
 
 
 def page_tables() -> dict[str, str]:

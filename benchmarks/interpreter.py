@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from benchmarks import qemu_process
+from benchmarks import bochs_process, qemu_process
 from benchmarks.guest_images import (
     GOOD_EXIT_CODE,
     RAM_BYTES,
@@ -45,7 +45,8 @@ class Loop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         instructions: retired in one run.
-        trapgate, unicorn, qemu: million instructions a second; QEMU only where installed.
+        trapgate, unicorn: million instructions a second.
+        qemu, bochs: the same, where they are installed.
         times_unicorn: speed of Trapgate over that of Unicorn by processor time, turn by turn.
     """
 
@@ -56,6 +57,7 @@ class Loop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unicorn: Timing
     times_unicorn: Spread
     qemu: Timing | None = None
+    bochs: Timing | None = None
 
 
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +67,9 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     loops: list[Loop]
 
 
-def measure_loop(image: BootImage, *, repeats: int, with_qemu: bool = False) -> Loop:
+def measure_loop(
+    image: BootImage, *, repeats: int, with_qemu: bool = False, with_bochs: bool = False
+) -> Loop:
     """Measure one loop under all there is."""
     instructions = compared_instructions(image)
     cases: dict[str, Callable[[], Sample]] = {
@@ -73,7 +77,9 @@ def measure_loop(image: BootImage, *, repeats: int, with_qemu: bool = False) -> 
         "unicorn": lambda: time_unicorn(image),
     }
     if with_qemu:
-        cases["qemu"] = lambda: time_qemu(image)
+        cases["qemu"] = lambda: time_process(qemu_process.time_run, image)
+    if with_bochs:
+        cases["bochs"] = lambda: time_process(bochs_process.time_run, image)
     samples = interleave(cases, repeats=repeats)
     speeds = {
         case: Timing.of(taken, lambda seconds: instructions / seconds / 1e6, 2)
@@ -88,6 +94,7 @@ def measure_loop(image: BootImage, *, repeats: int, with_qemu: bool = False) -> 
         unicorn=speeds["unicorn"],
         times_unicorn=ratio(samples["unicorn"], samples["trapgate"]),
         qemu=speeds.get("qemu"),
+        bochs=speeds.get("bochs"),
     )
 
 
@@ -137,10 +144,10 @@ def time_unicorn(image: BootImage) -> Sample:
     return sample
 
 
-def time_qemu(image: BootImage) -> Sample:
-    """Time the guest's part of a QEMU process, from the difference to a longer run."""
+def time_process(time_run: Callable[[BootImage], Sample], image: BootImage) -> Sample:
+    """Time the guest's part of a process that runs it, from the difference to a longer run."""
     longer = with_repeats(image, _LONGER * repeats_of(image))
-    return (qemu_process.time_run(longer) - qemu_process.time_run(image)) / (_LONGER - 1)
+    return (time_run(longer) - time_run(image)) / (_LONGER - 1)
 
 
 def geometric_mean(values: Sequence[float]) -> float:
@@ -150,21 +157,27 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 def render(results: Results) -> str:
     """The table of the page."""
-    rows = [_row(loop.name, [loop]) for loop in results.loops]
+    others = _others(results.loops)
+    rows = [_row(loop.name, [loop], others) for loop in results.loops]
     headline = [loop for loop in results.loops if loop.headline]
     if headline:
-        rows.append(_row(f"**geometric mean of {len(headline)}**", headline))
+        rows.append(_row(f"**geometric mean of {len(headline)}**", headline, others))
     if len(results.loops) > len(headline):
-        rows.append(_row(f"geometric mean of all {len(results.loops)}", results.loops))
-    header = ("loop", "Trapgate", "by wall clock", "Unicorn", "by wall clock", "ratio", "QEMU")
+        rows.append(_row(f"geometric mean of all {len(results.loops)}", results.loops, others))
+    header = ("loop", "Trapgate", "by wall clock", "Unicorn", "by wall clock", "ratio", *others)
     return table(header, rows)
 
 
-def _row(name: str, loops: Sequence[Loop]) -> list[str]:
+def _others(loops: Sequence[Loop]) -> list[str]:
+    """The columns for what is compared with where it is installed; QEMU always has one."""
+    return ["QEMU"] if all(loop.bochs is None for loop in loops) else ["QEMU", "Bochs"]
+
+
+def _row(name: str, loops: Sequence[Loop], others: Sequence[str]) -> list[str]:
     def mean(pick: Callable[[Loop], float]) -> float:
         return geometric_mean([pick(loop) for loop in loops])
 
-    qemu = [loop.qemu.cpu.median for loop in loops if loop.qemu is not None]
+    timings = {"QEMU": [loop.qemu for loop in loops], "Bochs": [loop.bochs for loop in loops]}
     return [
         name,
         f"{mean(lambda loop: loop.trapgate.cpu.median):.0f}",
@@ -172,8 +185,13 @@ def _row(name: str, loops: Sequence[Loop]) -> list[str]:
         f"{mean(lambda loop: loop.unicorn.cpu.median):.0f}",
         f"{mean(lambda loop: loop.unicorn.wall.median):.0f}",
         f"{mean(lambda loop: loop.times_unicorn.median):.2f}",
-        f"{geometric_mean(qemu):.0f}" if len(qemu) == len(loops) else "–",
+        *(_mean_or_dash(timings[other]) for other in others),
     ]
+
+
+def _mean_or_dash(timings: Sequence[Timing | None]) -> str:
+    known = [timing.cpu.median for timing in timings if timing is not None]
+    return f"{geometric_mean(known):.0f}" if len(known) == len(timings) else "–"
 
 
 def tables() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks import interpreter, startup, traps
+from benchmarks import interpreter, startup, system_loops, traps
 from benchmarks.interpreter import geometric_mean
 from benchmarks.report import load, table
 
@@ -13,7 +13,7 @@ Row = tuple[str, str, str, str]
 
 def tables() -> dict[str, str]:
     """The page's table of targets."""
-    rows = [*_waiting(), *_speed(), *_round_trips()]
+    rows = [*_waiting(), *_speed(), *_c_speed(), *_system_speed(), *_round_trips()]
     return {"targets": table(("what", "target", "wall clock", "processor time"), rows)}
 
 
@@ -35,6 +35,29 @@ def _speed() -> Iterator[Row]:
     cpu = geometric_mean([loop.trapgate.cpu.median for loop in headline])
     what = f"million instructions/s, mean of {', '.join(loop.name for loop in headline)}"
     yield what, f"{results.target_mips:g}", f"{wall:.0f}", f"{cpu:.0f}"
+
+
+def _c_speed() -> Iterator[Row]:
+    results = load("c_loops", interpreter.Results).results
+    wall = geometric_mean([loop.trapgate.wall.median for loop in results.loops])
+    cpu = geometric_mean([loop.trapgate.cpu.median for loop in results.loops])
+    what = f"million instructions/s, mean of {len(results.loops)} C programs, gcc -O2 for i386"
+    yield what, f"{results.target_mips:g}", f"{wall:.0f}", f"{cpu:.0f}"
+
+
+def _system_speed() -> Iterator[Row]:
+    """The slowest, since the target is for each."""
+    results = load("system_loops", system_loops.Results).results
+    speeds = {loop.name: loop.speeds["trapgate"] for loop in results.loops}
+    slowest = min(speeds, key=lambda name: speeds[name].cpu.median)
+    speed = speeds[slowest]
+    what = f"million instructions/s, slowest system loop: {system_loops.LOOPS[slowest]}"
+    yield (
+        what,
+        f"{results.target_mips:g}",
+        f"{speed.wall.median:.1f}",
+        f"{speed.cpu.median:.1f}",
+    )
 
 
 def _round_trips() -> Iterator[Row]:

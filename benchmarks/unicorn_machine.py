@@ -1,7 +1,7 @@
 """The same guest in Unicorn: a binary translator as a library, called from Python as ours is.
 
 One hook, on OUT, ends the run at the exit port. Nothing else is watched, so that Unicorn runs as
-fast as it can.
+fast as it can; a guest that reads ports gets a hook on IN as well.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _GENERAL: Final = (
 class UnicornMachine:
     """One guest in flat 32-bit mode, ready to run to its write to the exit port."""
 
-    def __init__(self, image: BootImage) -> None:
+    def __init__(self, image: BootImage, *, answers_ports: bool = False) -> None:
         self.exit_code: int | None = None
         self._entry = image.entry
         library: Any = unicorn  # its types are not declared
@@ -48,6 +48,10 @@ class UnicornMachine:
         self._engine.hook_add(
             library.UC_HOOK_INSN, self._write_port, None, 1, 0, x86.UC_X86_INS_OUT
         )
+        if answers_ports:
+            self._engine.hook_add(
+                library.UC_HOOK_INSN, self._read_port, None, 1, 0, x86.UC_X86_INS_IN
+            )
 
     def run(self) -> None:
         """Run until the guest writes to the exit port."""
@@ -57,6 +61,9 @@ class UnicornMachine:
         if port == EXIT_PORT:
             self.exit_code = (value & 0xFF) << 1 | 1
             engine.emu_stop()
+
+    def _read_port(self, _engine: Any, _port: int, _size: int, _data: Any) -> int:
+        return 0xFF
 
     @property
     def registers(self) -> tuple[int, ...]:

@@ -27,7 +27,8 @@ class Guest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     Attributes:
         name: what the guest is called; also the name of its folder, unless `source` says otherwise.
-        source: the assembly source, relative to the `guests` folder.
+        source: the assembly source, or an image where a compiler made it, relative to the `guests`
+            folder.
         summary: one line on what it shows.
         protocol: how it expects to be started (`tools.loader`).
         ram_mib: memory it needs.

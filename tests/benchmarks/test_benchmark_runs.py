@@ -10,7 +10,16 @@ import struct
 import msgspec
 import pytest
 
-from benchmarks import interpreter, startup, traps
+from benchmarks import (
+    bochs_process,
+    c_loops,
+    interpreter,
+    qemu_process,
+    startup,
+    system_loops,
+    targets,
+    traps,
+)
 from benchmarks.guest_images import empty_loop, loop_image, repeats_of, with_repeats
 from benchmarks.report import Report, load, report, save
 
@@ -72,6 +81,74 @@ def test_a_loop_with_a_wrong_result_is_not_measured():
     right, wrong = (struct.pack("<BI", 0x3D, number) for number in (SIEVE_RESULT, 1))
     with pytest.raises(RuntimeError, match="different ends"):
         interpreter.compared_instructions(changed(image, right, wrong))
+
+
+@pytest.mark.oracle
+@pytest.mark.compiled
+@pytest.mark.parametrize("name", c_loops.LOOPS)
+def test_a_program_in_c_ends_in_unicorn_as_it_does_here(name):
+    image = c_loops.long_image(name, 1)
+    assert repeats_of(image) == 1
+    assert interpreter.compared_instructions(image) > 100_000
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(not qemu_process.is_installed(), reason="QEMU is not installed")
+def test_a_program_in_c_runs_in_qemu():
+    assert qemu_process.time_run(c_loops.long_image("primes", 1)).cpu_s > 0
+
+
+@pytest.mark.skipif(not bochs_process.is_installed(), reason="Bochs is not installed")
+@pytest.mark.parametrize("name", ["c/primes", "system_loops/system_call"])
+def test_a_guest_with_a_last_line_runs_in_bochs(name):
+    assert bochs_process.time_run(loop_image(name)).cpu_s > 0
+
+
+@pytest.mark.skipif(not bochs_process.is_installed(), reason="Bochs is not installed")
+def test_a_guest_that_never_says_its_last_line_is_not_measured_in_bochs(monkeypatch):
+    monkeypatch.setattr(bochs_process, "TIME_LIMIT_S", 1.0)
+    with pytest.raises(RuntimeError, match="did not end in Bochs"):
+        bochs_process.time_run(loop_image("hostile/endless_loop"))
+
+
+@pytest.mark.parametrize("name", system_loops.LOOPS)
+def test_a_system_loop_counts_its_rounds(name):
+    image = loop_image(f"system_loops/{name}")
+    few, more = (system_loops.count_instructions(image, n) for n in (2, 12))
+    assert 4 * 10 <= more - few <= 30 * 10
+
+
+def test_a_system_loop_that_lost_a_round_is_not_measured():
+    count = b"\x83\x05\x00\x00\x1a\x00"  # add dword [COUNTER], followed by what is added
+    image = changed(loop_image("system_loops/divide_error"), count + b"\x01", count + b"\x02")
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        system_loops.count_instructions(image, 5)
+
+
+@pytest.mark.oracle
+def test_a_system_loop_is_measured_beside_others(tmp_path):
+    loop = system_loops.measure_loop(
+        "pte_write", repeats=1, others={"unicorn": system_loops.time_unicorn}, long_run_s=0.03
+    )
+    assert loop.instructions == 7.0
+    assert set(loop.speeds) == {"trapgate", "unicorn"}
+    results = system_loops.Results(20.0, [loop])
+    assert saved_and_read("system_loops", results, tmp_path).results == results
+    assert "| PTE write, INVLPG |" in system_loops.render(results)
+
+
+def test_what_unicorn_cannot_run_is_not_asked_of_it():
+    loop = system_loops.measure_loop(
+        "divide_error", repeats=1, others={"unicorn": system_loops.time_unicorn}, long_run_s=0.03
+    )
+    assert set(loop.speeds) == {"trapgate"}
+
+
+def test_targets_name_the_slowest_system_loop():
+    rows = targets.tables()["targets"]
+    results = load("system_loops", system_loops.Results).results
+    slowest = min(results.loops, key=lambda loop: loop.speeds["trapgate"].cpu.median)
+    assert f"slowest system loop: {system_loops.LOOPS[slowest.name]}" in rows
 
 
 def test_trap_costs_of_the_model_are_exact(tmp_path):
