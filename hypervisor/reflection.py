@@ -31,6 +31,7 @@ from hypervisor.segment_loading import (
     set_accessed,
     stack_segment,
 )
+from hypervisor.task_switching import TASK_GATE, switch_task
 from hypervisor.technique import StopReason, VmStopped
 from hypervisor.vcpu import VirtualCpu
 from isa import vectors
@@ -80,7 +81,8 @@ _FAULTS: Final = frozenset(
     }
 )
 
-_GATE_TYPES: Final = frozenset({0x6, 0x7, 0xE, 0xF})  # interrupt and trap gates, 16 and 32 bits
+# Interrupt and trap gates, 16 and 32 bits, and task gates.
+_GATE_TYPES: Final = frozenset({0x6, 0x7, 0xE, 0xF, TASK_GATE})
 _GATE_32_BIT: Final = 0x8
 _GATE_TRAP: Final = 0x1
 
@@ -88,7 +90,7 @@ _GATE_TRAP: Final = 0x1
 def reflect(vcpu: VirtualCpu, memory: LinearMemory, event: Event) -> None:
     """Enter the guest's handler of an event, or of what its delivery leads to.
 
-    Raises VmStopped for a triple fault.
+    Raises VmStopped for a triple fault, and for a task gate that works.
     """
     severity = _classify(event.vector) if event.kind is Kind.HARDWARE else _Severity.BENIGN
     while True:
@@ -153,6 +155,8 @@ def deliver(vcpu: VirtualCpu, memory: LinearMemory, event: Event) -> None:
         raise _gate_fault(vectors.GP, event.vector)
     if not high >> 15 & 1:
         raise _gate_fault(vectors.NP, event.vector)
+    if kind == TASK_GATE:
+        switch_task(vcpu, memory, selector)
     target = gate_target(vcpu, memory, selector)
     if not target.segment.is_conforming and target.segment.dpl < vcpu.cpl:
         _enter_inner(vcpu, memory, event, kind, target, offset)

@@ -4,8 +4,9 @@ Everything that can fault (gate, target, stack, every page of the frame) is chec
 changes. A fault during delivery becomes the next event by the double-fault rules; a fault during
 the delivery of a double fault is a shutdown.
 
-A task gate would switch tasks in hardware; this processor has no hardware task switching and
-raises #GP for it. The way back is isa.interrupt_return.
+A task gate switches tasks (isa.task_switch), after which a fault is one of the new task.
+
+The way back is isa.interrupt_return.
 
 Source: SDM vol. 3A, "Interrupt and Exception Handling", "Interrupt 8—Double Fault Exception
 (#DF)", "Error Code"; vol. 2, the Operation section of "INT n/INTO/INT3/INT1"; vol. 3B, "8086
@@ -49,6 +50,7 @@ from isa.registers import (
 )
 from isa.segmentation import (
     CONFORMING,
+    TYPE_TASK_GATE,
     attributes_of,
     base_of,
     dpl_of,
@@ -83,6 +85,7 @@ from isa.state import (
     SELECTOR,
     State,
 )
+from isa.task_switch import BY_CALL, BY_EVENT, switch_task
 from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
@@ -153,6 +156,8 @@ def deliver(
         if kind >= SOFTWARE:
             core[w.FAULT_ERROR] = code
             break
+        if event == vectors.DB:
+            severity = _BENIGN  # the debug trap of a task just entered: that delivery is done
         if severity == _DOUBLE_FAULT:
             core[w.TROUBLE] = w.EXIT
             core[w.EXIT_REASON] = _SHUTDOWN
@@ -184,7 +189,7 @@ def deliver(
 def attempt(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, vector: int, error: int, kind: int
 ) -> int:
-    """Try to enter one handler: TRANSFER, or TROUBLED with a fault and nothing changed."""
+    """Try to enter one handler: TRANSFER, or TROUBLED with a fault. See `deliver_protected`."""
     if cpu[CR0] & CR0_PE:
         return deliver_protected(cpu, core, ram, marks, vector, error, kind)
     return deliver_real(cpu, core, ram, marks, vector, kind)
@@ -230,7 +235,7 @@ def check_gate(cpu: State, core: Workspace, vector: int, high: int, kind: int) -
     """Type, privilege and presence of an IDT gate: TRANSFER if it may be used, or TROUBLED."""
     gate = high >> 8 & 0x1F
     known = gate & 0x17 == _GATE_INTERRUPT16 or gate & 0x17 == _GATE_TRAP16
-    if not known or (kind == SOFTWARE and dpl_of(high) < cpu[CPL]):
+    if not (known or gate == TYPE_TASK_GATE) or (kind == SOFTWARE and dpl_of(high) < cpu[CPL]):
         return gate_fault(core, vectors.GP, vector)
     if not high >> 15 & 1:
         return gate_fault(core, vectors.NP, vector)
@@ -241,13 +246,20 @@ def check_gate(cpu: State, core: Workspace, vector: int, high: int, kind: int) -
 def deliver_protected(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, vector: int, error: int, kind: int
 ) -> int:
-    """One attempt to deliver through a gate: TRANSFER, or TROUBLED with nothing changed."""
+    """One attempt to deliver through a gate: TRANSFER, or TROUBLED.
+
+    Then nothing has changed, unless the new task of a task gate is the one in trouble.
+    """
     if vector * 8 + 7 > cpu[IDTR_LIMIT]:
         return gate_fault(core, vectors.GP, vector)
     gate_low, gate_high = read_pair(cpu, core, ram, marks, (cpu[IDTR_BASE] + vector * 8) & M32)
     if gate_low < 0 or check_gate(cpu, core, vector, gate_high, kind) == TROUBLED:
         return TROUBLED
     selector = gate_low >> 16
+    if gate_high >> 8 & 0x1F == TYPE_TASK_GATE:
+        how = BY_CALL if kind >= SOFTWARE else BY_EVENT
+        image = saved_flags(cpu, core, vector, kind)
+        return switch_task(cpu, core, ram, marks, how, selector, image, error)
     gva, low, high = gate_target(cpu, core, ram, marks, selector)
     if gva < 0:
         return TROUBLED
@@ -266,12 +278,18 @@ def deliver_protected(
 
 
 @jit
-def fill_frame(cpu: State, core: Workspace, at: int, vector: int, error: int, kind: int) -> int:
-    """Complete a frame from FRAME[at]: EFLAGS, CS, EIP, error code; the number of its words."""
+def saved_flags(cpu: State, core: Workspace, vector: int, kind: int) -> int:
+    """EFLAGS for the interrupted program to find again."""
     image = read_eflags(cpu, core)
     if kind == HARDWARE and vector < 32 and _FAULTS >> vector & 1:
         image |= EFLAGS_RF  # faults restart past an instruction breakpoint
-    core[w.FRAME + at] = image
+    return image
+
+
+@jit
+def fill_frame(cpu: State, core: Workspace, at: int, vector: int, error: int, kind: int) -> int:
+    """Complete a frame from FRAME[at]: EFLAGS, CS, EIP, error code; the number of its words."""
+    core[w.FRAME + at] = saved_flags(cpu, core, vector, kind)
     core[w.FRAME + at + 1] = cpu[SELECTOR + CS]
     core[w.FRAME + at + 2] = core[w.NEXT_EIP] if kind >= SOFTWARE else cpu[EIP]
     if error < 0:

@@ -1,7 +1,6 @@
 """IRET and IRETD: the way back from a handler, to the same level, outwards, or to V86 mode.
 
-IRET with NT set would switch back to the previous task in hardware; this processor has no hardware
-task switching, so the link is always found invalid: #TS.
+IRET with NT set goes back to the task that the current one is nested in (isa.task_switch).
 
 RF is never kept: its only effect would be to mute instruction breakpoints, which this processor
 does not have, and it would end with the next instruction anyway.
@@ -50,9 +49,10 @@ from isa.registers import (
     SS,
     TR,
 )
-from isa.segmentation import fill_real, probe_accessed, read_table, selector_fault, set_accessed
+from isa.segmentation import fill_real, probe_accessed, read_table, set_accessed
 from isa.stack import discard, read_frame, set_stack_pointer
 from isa.state import BASE, CPL, CR0, EFLAGS, EIP, GPR, LIMIT, State
+from isa.task_switch import BY_RETURN, switch_task
 from isa.virtual_interrupts import check_virtual_image, load_virtual_flag
 from isa.workspace import Bytes, Workspace
 
@@ -61,7 +61,7 @@ M16 = 0xFFFF
 
 @jit
 def interrupt_return(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
-    """IRET and IRETD: TRANSFER, or TROUBLED with nothing changed."""
+    """IRET and IRETD: TRANSFER, or TROUBLED with nothing changed but the task."""
     size = 4 if core[at] & OPERAND32 else 2
     if not cpu[CR0] & CR0_PE:
         return return_real(cpu, core, ram, marks, size)
@@ -106,11 +106,12 @@ def account_return(cpu: State, core: Workspace) -> None:
 
 @jit
 def return_from_task(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
-    """IRET with NT set: there is no hardware task to return to, so the link is always invalid."""
+    """IRET with NT set: back to the task in the link field of the TSS."""
     link = read_table(cpu, core, ram, marks, cpu[BASE + TR], 2)
-    if link >= 0:
-        selector_fault(core, vectors.TS, link)
-    return TROUBLED
+    if link < 0:
+        return TROUBLED
+    image = read_eflags(cpu, core) & ~EFLAGS_NT
+    return switch_task(cpu, core, ram, marks, BY_RETURN, link, image, -1)
 
 
 @jit

@@ -29,6 +29,7 @@ from isa.segmentation import (
     CONFORMING,
     FAILED,
     INDEX_MASK,
+    TYPE_CALL_GATE,
     TYPE_IS_32_BIT,
     Descriptor,
     attributes_of,
@@ -146,10 +147,30 @@ def check_entry(
     return probe_accessed(cpu, core, ram, marks, gva, high)
 
 
+# --- gates -----------------------------------------------------------------------------------
+
+
+@jit
+def is_call_gate(high: int) -> int:
+    """1 for a call gate of either size: their types differ in bit 3."""
+    return 1 if high >> 8 & 0x17 == TYPE_CALL_GATE else 0
+
+
 @jit
 def gate_offset(low: int, high: int) -> int:
     """Offset of a call, interrupt or trap gate: 16-bit gates have 16 bits of it."""
     return low & M16 | (high & 0xFFFF0000 if high >> 8 & 8 else 0)
+
+
+@jit
+def check_gate(cpu: State, core: Workspace, selector: int, high: int, known: int) -> int:
+    """Type (which the caller knows or not), privilege and presence of a gate: 0 or -1."""
+    dpl = dpl_of(high)
+    if not known or dpl < cpu[CPL] or dpl < selector & 3:
+        return selector_fault(core, vectors.GP, selector)
+    if not high >> 15 & 1:
+        return selector_fault(core, vectors.NP, selector)
+    return 0
 
 
 # --- stacks ----------------------------------------------------------------------------------

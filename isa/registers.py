@@ -81,6 +81,7 @@ CR4_UMIP: Final = 1 << 11
 CR4_VMXE: Final = 1 << 13
 
 DR6_BS: Final = 1 << 14  # the trap was a single step
+DR6_BT: Final = 1 << 15  # the trap was a switch to a task whose TSS asks for it
 
 # Page-table entries, 32-bit paging.
 PTE_P: Final = 1 << 0

@@ -63,6 +63,7 @@ SELECTOR_TI = 4  # the selector refers to the LDT
 TYPE_TSS16 = 1
 TYPE_LDT = 2
 TYPE_CALL_GATE = 4  # of 16 bits; with TYPE_IS_32_BIT of 32
+TYPE_TASK_GATE = 5
 TYPE_TSS32 = 9
 TYPE_IS_32_BIT = 8  # in the types of TSSs and gates
 TYPE_BUSY = 2  # this bit makes an available TSS a busy one

@@ -1,10 +1,9 @@
-"""Far JMP, CALL and RET: to code segments, through call gates, and in real mode.
+"""Far JMP, CALL and RET: to code segments, through call gates, to tasks, and in real mode.
 
-Gates and descriptors of tasks would switch tasks in hardware; this processor has no hardware task
-switching and raises #GP(selector) for them.
+What a switch of tasks is, is in isa.task_switch.
 
 Source: SDM vol. 2, the Operation sections of "JMP", "CALL" and "RET"; vol. 3A, "Call Gates",
-"Stack Switching"; vol. 3B, "8086 Emulation".
+"Stack Switching", "Task Switching"; vol. 3B, "8086 Emulation".
 """
 
 from isa import vectors
@@ -18,6 +17,7 @@ from isa.modes import refresh
 from isa.operands import is_user, memory_address
 from isa.privilege_levels import (
     check_entry,
+    check_gate,
     commit_code,
     commit_stack,
     direct_target_allowed,
@@ -27,6 +27,7 @@ from isa.privilege_levels import (
     gate_target_allowed,
     inner_stack,
     inner_stack_segment,
+    is_call_gate,
     judge_code,
     outer_stack_segment,
     read_code_descriptor,
@@ -37,7 +38,6 @@ from isa.records import MEMORY, OPERAND32, TRANSFER, TROUBLED, form_of
 from isa.registers import ATTR_S, CS, ESP, SS
 from isa.segmentation import (
     CONFORMING,
-    TYPE_CALL_GATE,
     attributes_of,
     base_of,
     dpl_of,
@@ -59,6 +59,7 @@ from isa.stack import (
     write_frame,
 )
 from isa.state import ATTRIBUTES, BASE, CPL, EIP, GPR, LIMIT, SELECTOR, State
+from isa.task_switch import BY_CALL, BY_JUMP, is_task, transfer_to_task
 from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
@@ -67,7 +68,10 @@ M16 = 0xFFFF
 
 @jit
 def execute_transfer(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
-    """Far JMP, CALL and RET by the record at `at`: TRANSFER, or TROUBLED with nothing changed."""
+    """Far JMP, CALL and RET by the record at `at`: TRANSFER, or TROUBLED.
+
+    Then nothing has changed, unless a task was switched to and is the one in trouble.
+    """
     form = form_of(core[at])
     operation = OPERATION[form]
     size = 4 if core[at] & OPERAND32 else 2
@@ -125,24 +129,27 @@ def account_transfer(cpu: State, core: Workspace) -> None:
     charge(cpu, core, w.EVENT_FAR_TRANSFER, 1)
 
 
-# --- gates -----------------------------------------------------------------------------------
-
-
 @jit
-def is_call_gate(high: int) -> int:
-    """1 for a call gate of either size: their types differ in bit 3."""
-    return 1 if high >> 8 & 0x17 == TYPE_CALL_GATE else 0
-
-
-@jit
-def check_call_gate(cpu: State, core: Workspace, selector: int, high: int) -> int:
-    """Type, privilege and presence of a system descriptor used as a call gate: 0 or -1."""
-    dpl = dpl_of(high)
-    if not is_call_gate(high) or dpl < cpu[CPL] or dpl < selector & 3:
-        return selector_fault(core, vectors.GP, selector)
-    if not high >> 15 & 1:
-        return selector_fault(core, vectors.NP, selector)
-    return 0
+def continue_in_code(
+    cpu: State,
+    core: Workspace,
+    ram: Bytes,
+    marks: Bytes,
+    selector: int,
+    offset: int,
+    used: int,
+    gva: int,
+    low: int,
+    high: int,
+) -> int:
+    """Enter a judged code segment at the same level, and release `used` bytes of the stack."""
+    if check_entry(cpu, core, ram, marks, offset, gva, low, high) < 0:
+        return TROUBLED
+    account_transfer(cpu, core)
+    set_accessed(cpu, core, ram, marks, gva, high)
+    discard(cpu, used)
+    commit_code(cpu, selector, cpu[CPL], low, high)
+    return finish_transfer(cpu, core, offset)
 
 
 # --- JMP -------------------------------------------------------------------------------------
@@ -152,7 +159,7 @@ def check_call_gate(cpu: State, core: Workspace, selector: int, high: int) -> in
 def far_jump(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int, offset: int, size: int
 ) -> int:
-    """Far JMP to a selector: a code segment or a call gate."""
+    """Far JMP to a selector: a code segment, a call gate or a task."""
     if not is_protected(cpu):
         return jump_real(cpu, core, selector, offset)
     gva, low, high = read_code_descriptor(cpu, core, ram, marks, selector)
@@ -161,7 +168,9 @@ def far_jump(
     if attributes_of(high) & ATTR_S:
         allowed = direct_target_allowed(cpu[CPL], selector, high)
         return jump_to_code(cpu, core, ram, marks, selector, offset, gva, low, high, allowed)
-    if check_call_gate(cpu, core, selector, high) < 0:
+    if is_task(high):
+        return transfer_to_task(cpu, core, ram, marks, BY_JUMP, selector, low, high)
+    if check_gate(cpu, core, selector, high, is_call_gate(high)) < 0:
         return TROUBLED
     return jump_through_gate(cpu, core, ram, marks, low, high)
 
@@ -193,12 +202,7 @@ def jump_to_code(
     """Jump to a code segment whose privilege rule has been judged."""
     if judge_code(core, selector, high, allowed) < 0:
         return TROUBLED
-    if check_entry(cpu, core, ram, marks, offset, gva, low, high) < 0:
-        return TROUBLED
-    account_transfer(cpu, core)
-    set_accessed(cpu, core, ram, marks, gva, high)
-    commit_code(cpu, selector, cpu[CPL], low, high)
-    return finish_transfer(cpu, core, offset)
+    return continue_in_code(cpu, core, ram, marks, selector, offset, 0, gva, low, high)
 
 
 @jit
@@ -224,14 +228,16 @@ def jump_through_gate(
 def far_call(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, selector: int, offset: int, size: int
 ) -> int:
-    """Far CALL of a selector: a code segment or a call gate."""
+    """Far CALL of a selector: a code segment, a call gate or a task."""
     if not is_protected(cpu):
         return call_real(cpu, core, ram, marks, selector, offset, size)
     gva, low, high = read_code_descriptor(cpu, core, ram, marks, selector)
     if gva < 0:
         return TROUBLED
     if not attributes_of(high) & ATTR_S:
-        if check_call_gate(cpu, core, selector, high) < 0:
+        if is_task(high):
+            return transfer_to_task(cpu, core, ram, marks, BY_CALL, selector, low, high)
+        if check_gate(cpu, core, selector, high, is_call_gate(high)) < 0:
             return TROUBLED
         return call_through_gate(cpu, core, ram, marks, low, high)
     if judge_code(core, selector, high, direct_target_allowed(cpu[CPL], selector, high)) < 0:
@@ -417,13 +423,8 @@ def far_return(
         return far_return_outer(
             cpu, core, ram, marks, selector, offset, size, release, gva, low, high
         )
-    if check_entry(cpu, core, ram, marks, offset, gva, low, high) < 0:
-        return TROUBLED
-    account_transfer(cpu, core)
-    set_accessed(cpu, core, ram, marks, gva, high)
-    discard(cpu, 2 * size + release)
-    commit_code(cpu, selector, cpu[CPL], low, high)
-    return finish_transfer(cpu, core, offset)
+    used = 2 * size + release
+    return continue_in_code(cpu, core, ram, marks, selector, offset, used, gva, low, high)
 
 
 @jit

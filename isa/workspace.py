@@ -83,6 +83,7 @@ EVENT_INVLPG: Final = 10
 EVENT_TABLE_LOAD: Final = 11  # LGDT LIDT LLDT LTR
 EVENT_STRING_STEP: Final = 12  # one iteration of a repeated string instruction after the first
 EVENT_TRAPDOOR: Final = 13
+EVENT_TASK_SWITCH: Final = 14
 EVENT_NAMES: Final = (
     "instruction",
     "tlb_refill",
@@ -98,6 +99,7 @@ EVENT_NAMES: Final = (
     "table_load",
     "string_step",
     "trapdoor",
+    "task_switch",
 )
 EVENTS: Final = 16
 COST: Final = 128  # EVENTS words: modelled cycles of one event

@@ -1,7 +1,7 @@
 """Transfers of control that change segments or privilege: INT, IRET, far JMP, CALL and RET.
 
-All are judged by the guest's own tables and its believed privilege level. There is no hardware
-task switching, as there is none in the machine: tasks and task gates fault.
+All are judged by the guest's own tables and its believed privilege level. What would switch tasks
+in hardware ends the VM (hypervisor.task_switching).
 
 Source: SDM vol. 2, the Operation sections of "INT n/INTO/INT3/INT1", "IRET/IRETD", "JMP", "CALL",
 "RET"; vol. 3A, "Call Gates", "Stack Switching".
@@ -33,6 +33,7 @@ from hypervisor.segment_loading import (
     set_accessed,
     stack_segment,
 )
+from hypervisor.task_switching import is_task, switch_task, transfer_to_task
 from hypervisor.technique import StopReason, VmStopped
 from isa import vectors
 from isa.instruction import FarPointer, Immediate, Instruction, Memory
@@ -88,7 +89,8 @@ def _into(emulator: Emulator, _instruction: Instruction) -> None:
 def _iret(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, memory, size = emulator.vcpu, emulator.memory, _size(instruction)
     if vcpu.eflags & EFLAGS_NT:
-        raise selector_fault(vectors.TS, memory.read_system(vcpu.segments[TR].base, 2))
+        link = memory.read_system(vcpu.segments[TR].base, 2)
+        switch_task(vcpu, memory, link, returning=True)
     eip, selector, image = memory.peek_frame(3, size)
     if size == 4 and image & EFLAGS_VM and vcpu.cpl == 0:
         if memory.peek_frame(9, size)[0] > 0xFFFF:
@@ -162,6 +164,8 @@ def _jmp_far(emulator: Emulator, instruction: Instruction) -> None:
         _check_code(found, selector)
         direct_target(vcpu, found, selector)
     else:
+        if is_task(found.segment):
+            transfer_to_task(vcpu, memory, found, selector)
         _check_call_gate(emulator, found, selector)
         selector, offset, _kind, _dpl = parse_gate(found.low, found.high)
         found = gate_target(vcpu, memory, selector)
@@ -200,6 +204,8 @@ def _call_far(emulator: Emulator, instruction: Instruction) -> None:
         direct_target(vcpu, found, selector)
         _call_same(emulator, found, selector, offset, _size(instruction))
         return
+    if is_task(found.segment):
+        transfer_to_task(vcpu, memory, found, selector)
     _check_call_gate(emulator, found, selector)
     parameters = found.high & 31
     selector, offset, kind, _dpl = parse_gate(found.low, found.high)

@@ -113,7 +113,7 @@ KERNEL_INSTRUCTIONS = [
     "push KERNEL_DATA\npop ss",
     "jmp KERNEL_CODE:.l\n.l:",
     "jmp [code_pointer]\nin_code:",
-    "jmp 0x28:0",  # a TSS: no hardware task switching
+    "jmp 0x28:0",  # the TSS of the task that runs, so it is busy
     "jmp 0:0",
     "jmp USER_CODE:0",
     "int 3\nint 0x30",

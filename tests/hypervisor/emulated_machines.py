@@ -201,6 +201,11 @@ def make_processor(scene: Scene) -> Processor:
     return processor
 
 
+def task_switches(processor: Processor) -> int:
+    """How often the machine has switched tasks in hardware, which no monitor does for a guest."""
+    return int(processor.counts[:, workspace.EVENT_TASK_SWITCH].sum())
+
+
 def run_processor(processor: Processor) -> tuple[list[tuple[int, int, int]], bool]:
     """One instruction on the machine, devices answered; what was written to ports, and shutdown."""
     written = []

@@ -22,6 +22,7 @@ from tests.hypervisor.emulated_machines import (
     run_virtual,
     state_of_processor,
     state_of_virtual,
+    task_switches,
 )
 from tests.isa.instruction_samples import samples_of
 
@@ -48,12 +49,15 @@ def compare(code: bytes, bits: int, seed: int) -> None:
     if decode(code, 0, bits).form.repeat:
         scene.gpr[ECX] %= 7  # the machine leaves for a device at every iteration
     processor = make_processor(scene)
+    switches = task_switches(processor)
     written, is_shutdown = run_processor(processor)
     vcpu, linear, recorder = make_virtual(scene)
     ending = run_virtual(vcpu, linear, recorder)
-    if ending is StopReason.ERROR:  # the one thing that monitors cannot do
-        assert processor.eflags & EFLAGS_VM
+    switches = task_switches(processor) - switches
+    if ending is StopReason.ERROR:  # the two things that monitors cannot do
+        assert switches or processor.eflags & EFLAGS_VM
         return
+    assert not switches
     assert (ending is StopReason.SHUTDOWN) == is_shutdown
     if is_shutdown:
         return

@@ -24,7 +24,6 @@ from tests.isa.protected_machine import (
     INT16,
     INT32,
     STACKS,
-    TASK,
     TRAP16,
     TRAP32,
     TSS,
@@ -325,13 +324,6 @@ def test_three_benign_failures_shut_down_through_the_double_fault() -> None:
     assert machine.deliver(0x80, -1, EXTERNAL) == TROUBLED
     assert machine.exit is not None
     assert machine.exit[0] == Exit.SHUTDOWN
-
-
-def test_a_task_gate_is_refused() -> None:
-    machine = flat_machine()
-    machine.gate(0x80, gate(TSS_SELECTOR, 0, TASK, 3))
-    assert machine.deliver(0x80, -1, SOFTWARE) == TROUBLED
-    assert machine.trouble == (vectors.GP, 0x80 * 8 + 2)
 
 
 @pytest.mark.parametrize("kind", [HARDWARE, EXTERNAL, SOFTWARE])

@@ -15,7 +15,6 @@ from tests.isa.protected_machine import (
     DATAS,
     FREE,
     STACKS,
-    TSS,
     ProtectedMachine,
     descriptor,
 )
@@ -124,16 +123,6 @@ def test_a_short_stack_faults(words: int) -> None:
     with machine.unchanged():
         assert iret(machine) == TROUBLED
     assert machine.trouble == (vectors.SS, 0)
-
-
-def test_nested_task_returns_have_no_task_to_return_to() -> None:
-    machine = ProtectedMachine()
-    machine.poke(TSS, 0x53, 2)
-    machine.eflags |= NT
-    push_frame(machine, [TARGET, CODES[0], 2])
-    with machine.unchanged():
-        assert iret(machine) == TROUBLED
-    assert machine.trouble == (vectors.TS, 0x50)
 
 
 def test_iret_is_booked_at_the_level_it_leaves() -> None:

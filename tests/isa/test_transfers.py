@@ -19,10 +19,9 @@ from tests.isa.protected_machine import (
     DATA_RO,
     DATA_RW,
     INT32,
-    TASK,
+    LDT_TYPE,
     TSS,
     TSS32,
-    TSS_SELECTOR,
     ProtectedMachine,
     descriptor,
     gate,
@@ -69,7 +68,7 @@ def direct_cases(draw: st.DrawFn) -> Direct:
         cpl=cpl,
         selector=draw(mostly("fine", "null", "outside")),
         rpl=draw(mostly(cpl, 0, 1, 2, 3)),
-        kind=draw(mostly(0x1A, 0x18, 0x1C, 0x1E, 0x12, 0x10, TSS32, TASK, INT32, 0)),
+        kind=draw(mostly(0x1A, 0x18, 0x1C, 0x1E, 0x12, 0x10, LDT_TYPE, INT32, 0)),
         dpl=draw(mostly(cpl, 0, 1, 2, 3)),
         present=draw(mostly(1, 0)),
         reachable=draw(mostly(True, False)),
@@ -305,19 +304,6 @@ def test_parameters_outside_the_old_stack_fault() -> None:
     with machine.unchanged():
         assert transfer(machine, "CALL", GATE_SLOT, 0, 4) == TROUBLED
     assert machine.trouble == (vectors.SS, 0)
-
-
-@pytest.mark.parametrize("name", ["JMP", "CALL"])
-def test_tasks_are_refused(name: str) -> None:
-    machine = ProtectedMachine()
-    for selector, words in (
-        (GATE_SLOT, gate(TSS_SELECTOR, 0, TASK)),
-        (CODE_SLOT, descriptor(0x5000, 0x67, TSS32, big=0, pages=0, accessed=0)),
-    ):
-        machine.describe(selector, words)
-        with machine.unchanged():
-            assert transfer(machine, name, selector, 0, 4) == TROUBLED
-        assert machine.trouble == (vectors.GP, selector)
 
 
 # --- real and virtual-8086 mode --------------------------------------------------------------
