@@ -21,7 +21,7 @@ from isa.operands import (
 )
 from isa.records import ADDRESS32, DONE, FORM_SHIFT, OPERAND32, TRANSFER, TROUBLED
 from isa.registers import CS, EBP, ECX, ESP, SS
-from isa.segmentation import linear_address
+from isa.segmentation import is_protected, linear_address
 from isa.stack import (
     discard,
     peek,
@@ -179,10 +179,17 @@ def pop(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int, size: in
 
 @jit
 def push_all(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int) -> int:
-    """PUSHA: all eight words are probed first; the pushed ESP is the one before the instruction."""
+    """PUSHA: all eight words are probed first; the pushed ESP is the one before the instruction.
+
+    Where the words would straddle the end of an 8086's stack the manual names a fault by the value
+    of SP: 1, 3 and 5 leave no room for delivering #SS either, the others are #GP(0).
+    """
     user = is_user(cpu)
     mask = pointer_mask(cpu[ATTRIBUTES + SS])
     top = stack_pointer(cpu)
+    if top & 1 and 7 <= top <= 15 and not is_protected(cpu):
+        raise_fault(core, GP, 0)
+        return TROUBLED
     for number in range(8):
         offset = top - (number + 1) * size & mask
         gva = linear_address(cpu, core, SS, offset, size, 1)

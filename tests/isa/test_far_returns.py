@@ -23,6 +23,7 @@ from tests.isa.transfer_scenes import (
     STACK_SLOT,
     TARGET,
     Return,
+    every_return,
     expected_return,
     push_frame,
     returns,
@@ -34,6 +35,16 @@ from tests.isa.transfer_scenes import (
 @settings(max_examples=400)
 @given(returns(), st.sampled_from((0, 4, 12, 0x100)))
 def test_far_returns_follow_the_pseudo_code(case: Return, release: int) -> None:
+    check_return(case, release)
+
+
+@pytest.mark.parametrize("kind", range(16, 32, 2))
+def test_every_far_return(kind: int) -> None:
+    for case in every_return(kind):
+        check_return(case, 0)
+
+
+def check_return(case: Return, release: int) -> None:
     machine = stage_return(case)
     push_frame(machine, [0x9ABC, case.stack_selector], case.size)
     machine.cpu[state.GPR + ESP] -= release

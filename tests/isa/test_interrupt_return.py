@@ -24,6 +24,7 @@ from tests.isa.transfer_scenes import (
     STACK_SLOT,
     TARGET,
     Return,
+    every_return,
     expected_return,
     push_frame,
     returns,
@@ -47,6 +48,17 @@ def iret(machine: ProtectedMachine, size: int = 4) -> int:
     held=st.integers(0, 0xFFFFFFFF),
 )
 def test_returns_follow_the_pseudo_code(case: Return, iopl: int, image: int, held: int) -> None:
+    check_return(case, iopl, image, held)
+
+
+@pytest.mark.parametrize("kind", range(16, 32, 2))
+def test_every_return(kind: int) -> None:
+    for case in every_return(kind):
+        check_return(case, case.dpl, image=0x247ED7 & ~VM, held=0)
+        check_return(case, case.dpl, image=0, held=0x3FFFFF)
+
+
+def check_return(case: Return, iopl: int, image: int, held: int) -> None:
     machine = stage_return(case)
     words = [case.offset, case.code_selector, image, 0x9ABC, case.stack_selector]
     push_frame(machine, words, case.size)

@@ -1,6 +1,7 @@
 """Segment checks and loads of segment registers, against the SDM's pseudo-code written again."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -97,6 +98,17 @@ def expected_fault(case: Case) -> int | None:
 
 @given(CASES)
 def test_loads_follow_the_pseudo_code(case: Case) -> None:
+    check_load(case)
+
+
+@pytest.mark.parametrize("kind", [*range(16), *range(16, 32, 2)])
+def test_every_load(kind: int) -> None:
+    """Every type at every combination of privilege levels, into the stack segment and another."""
+    for segment, cpl, rpl, dpl, present in product((SS, FS), *[range(4)] * 3, (0, 1)):
+        check_load(Case(segment, cpl, rpl, dpl, kind, present, local=0, inside=True))
+
+
+def check_load(case: Case) -> None:
     machine = ProtectedMachine()
     machine.use_ldt()
     machine.set_level(case.cpl)

@@ -1,6 +1,7 @@
 """Far JMP and CALL, against the SDM's pseudo-code written down again."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -102,6 +103,17 @@ def expected_entry(name: str, room: bool, reachable: bool) -> tuple[int, int] | 
 @settings(max_examples=300)
 @given(direct_cases())
 def test_direct_transfers_follow_the_pseudo_code(case: Direct) -> None:
+    check_direct(case)
+
+
+@pytest.mark.parametrize("kind", range(16, 32, 2))
+def test_every_direct_transfer(kind: int) -> None:
+    """Every type of segment at every combination of privilege levels."""
+    for name, cpl, rpl, dpl, present in product(("JMP", "CALL"), *[range(4)] * 3, (0, 1)):
+        check_direct(Direct(name, 4, cpl, "fine", rpl, kind, dpl, present, True, True))
+
+
+def check_direct(case: Direct) -> None:
     machine = ProtectedMachine()
     machine.cpu[state.GDTR_LIMIT] = 0x1EF
     machine.set_level(case.cpl)
@@ -267,6 +279,26 @@ def build_gated(case: Gated) -> ProtectedMachine:
 @settings(max_examples=500)
 @given(gated_cases())
 def test_call_gates_follow_the_pseudo_code(case: Gated) -> None:
+    check_gated(case)
+
+
+@pytest.mark.parametrize("name", ["JMP", "CALL"])
+@pytest.mark.parametrize("cpl", range(4))
+def test_every_level_of_call_gates(name: str, cpl: int) -> None:
+    """DPL and RPL of the gate, DPL of the code segment behind it, conforming or not."""
+    for gate_kind, gate_dpl, gate_rpl, dpl, kind in product(
+        (CALL16, CALL32), *[range(4)] * 3, (0x1A, 0x1E)
+    ):
+        case = Gated(
+            name=name, cpl=cpl, gate_kind=gate_kind, gate_dpl=gate_dpl, gate_rpl=gate_rpl,
+            gate_present=1, selector="fine", kind=kind, dpl=dpl, present=1, stack="fine",
+            stack_rpl=dpl, stack_dpl=dpl, stack_kind=DATA_RW, stack_present=1,
+            parameters=gate_dpl + 4 * dpl, room=True, reachable=True,
+        )  # fmt: skip
+        check_gated(case)
+
+
+def check_gated(case: Gated) -> None:
     machine = build_gated(case)
     esp, old_ss, old_cs = machine.esp, machine.selector(SS), machine.selector(CS)
     fault = expected_gated(case)

@@ -6,7 +6,9 @@ the manual says about it are here; what is popped besides is each test's own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from hypothesis import strategies as st
@@ -129,6 +131,12 @@ def returns(draw: st.DrawFn) -> Return:
         stack_present=draw(mostly(1, 0)),
         reachable=draw(mostly(True, False)),
     )
+
+
+def every_return(kind: int) -> Iterator[Return]:
+    """A code segment of one type at every combination of privilege levels; the stack fits."""
+    for size, cpl, rpl, dpl, present in product((2, 4), *[range(4)] * 3, (0, 1)):
+        yield Return(size, cpl, "fine", rpl, kind, dpl, present, "fine", rpl, rpl, DATA_RW, 1, True)
 
 
 def expected_return(case: Return) -> tuple[int, int] | None:
