@@ -15,11 +15,10 @@ from typing import Final
 
 from numba import types
 
-from isa.jit import CACHE_FOLDER, ENABLED
+from isa.jit import CACHE_FOLDER, CHECKED, ENABLED
 
-_WORDS: Final = types.int64[::1]
-_BYTES: Final = types.uint8[::1]
-_MACHINE: Final = (_WORDS, _WORDS, _BYTES, _BYTES)
+_ARRAYS: Final = (types.int64[::1], types.int64[::1], types.uint8[::1], types.uint8[::1])
+_MACHINE: Final = _ARRAYS if CHECKED else tuple(types.CPointer(kind.dtype) for kind in _ARRAYS)
 
 # Group -> (module, function, number of integer arguments after the machine's arrays).
 GROUPS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {
@@ -56,7 +55,8 @@ def compile_group(group: str) -> None:
     """Compile, or load from the cache, the functions of one group."""
     for module, name, integers in GROUPS[group]:
         function = getattr(importlib.import_module(f"isa.{module}"), name)
-        function.compile(_MACHINE + (types.int64,) * integers)
+        arrays = _ARRAYS if name == "run" else _MACHINE
+        function.compile(arrays + (types.int64,) * integers)
 
 
 def compile_all(report: Callable[[str], None] | None = None) -> None:

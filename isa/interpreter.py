@@ -45,7 +45,7 @@ from isa.hot import (
     shr32,
     write8,
 )
-from isa.jit import jit, load8, load16, load32, store8, store16, store32
+from isa.jit import jit, load8, load16, load32, pointer, store8, store16, store32
 from isa.records import (
     DONE,
     HANDLER_MASK,
@@ -196,15 +196,8 @@ def undo_transfer(cpu: State, core: Workspace, at: int) -> None:
 
 
 @jit
-def run(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> int:
-    """Execute up to `budget` instructions. Returns the reason of the exit (isa.exits.Exit).
-
-    Args:
-        cpu: architectural state, int64[state.WORDS].
-        core: workspace, int64[workspace.PAGE_GENERATION + pages].
-        ram: uint8[RAM_BYTES + FETCH_BUFFER_BYTES].
-        marks: uint8[RAM_BYTES + pages].
-    """
+def interpret(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> int:
+    """The loop."""
     start(cpu, core, budget)
     while True:
         ip = enter(cpu, core, ram, marks)
@@ -1118,3 +1111,16 @@ def run(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> i
                 break
             budget -= left
             delta = eip - (core[at + 1] >> OFFSET_SHIFT & OFFSET_MASK)
+
+
+@jit
+def run(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int) -> int:
+    """Execute up to `budget` instructions. Returns the reason of the exit (isa.exits.Exit).
+
+    Args:
+        cpu: architectural state, int64[state.WORDS].
+        core: workspace, int64[workspace.PAGE_GENERATION + pages].
+        ram: uint8[RAM_BYTES + FETCH_BUFFER_BYTES].
+        marks: uint8[RAM_BYTES + pages].
+    """
+    return interpret(pointer(cpu), pointer(core), pointer(ram), pointer(marks), budget)

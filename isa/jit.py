@@ -148,10 +148,27 @@ def inline(function: F) -> F:
     return _compiled(function, forceinline=True)
 
 
+def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Address of the first element of an array, or of what a pointer points to."""
+    if isinstance(kind, types.CPointer):
+        return value
+    return context.make_array(kind)(context, builder, value).data
+
+
+def _address() -> Any:
+    def typed(_context: Any, array: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _data(context, builder, signature.args[0], args[0])
+
+        return types.CPointer(array.dtype)(array), generate
+
+    return intrinsic(typed)
+
+
 def _load(bits: int) -> Any:
     def typed(_context: Any, array: Any, index: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            data = _data(context, builder, signature.args[0], args[0])
             pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(bits).as_pointer())
             value = builder.load(pointer)
             value.align = 1
@@ -165,7 +182,7 @@ def _load(bits: int) -> Any:
 def _store(bits: int) -> Any:
     def typed(_context: Any, array: Any, index: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            data = _data(context, builder, signature.args[0], args[0])
             pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(bits).as_pointer())
             builder.store(builder.trunc(args[2], ir.IntType(bits)), pointer).align = 1
             return context.get_dummy_value()
@@ -176,9 +193,13 @@ def _store(bits: int) -> Any:
 
 
 if ENABLED:
+    _pointer = _address()
     _load8, _load16, _load32 = _load(8), _load(16), _load(32)
     _store8, _store16, _store32 = _store(8), _store(16), _store(32)
 else:
+
+    def _pointer(array: Any) -> Any:
+        return array
 
     def _load8(array: Any, index: int) -> int:
         return int(array[index])
@@ -199,6 +220,16 @@ else:
     def _store32(array: Any, index: int, value: int) -> None:
         data = int(value & 0xFFFFFFFF).to_bytes(4, "little")
         array[index : index + 4] = np.frombuffer(data, np.uint8)
+
+
+@inline
+def pointer(array: Any) -> Any:
+    """An array as compiled code passes it on: one machine word instead of seven.
+
+    Calls with four arrays would otherwise spend most of their time copying arguments, and numba
+    would look for a negative index at every access. Where bounds are checked it stays an array.
+    """
+    return array if CHECKED else _pointer(array)
 
 
 @inline
