@@ -11,14 +11,15 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from numba import types
 
 from isa.jit import CACHE_FOLDER, CHECKED, ENABLED
 
 _ARRAYS: Final = (types.int64[::1], types.int64[::1], types.uint8[::1], types.uint8[::1])
-_MACHINE: Final = _ARRAYS if CHECKED else tuple(types.CPointer(kind.dtype) for kind in _ARRAYS)
+_POINTER: Final[Any] = types.CPointer
+_MACHINE: Final = _ARRAYS if CHECKED else tuple(_POINTER(kind.dtype) for kind in _ARRAYS)
 
 # Group -> (module, function, number of integer arguments after the machine's arrays).
 GROUPS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {

@@ -160,7 +160,8 @@ def _address() -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return _data(context, builder, signature.args[0], args[0])
 
-        return types.CPointer(array.dtype)(array), generate
+        made: Any = types.CPointer
+        return made(array.dtype)(array), generate
 
     return intrinsic(typed)
 

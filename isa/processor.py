@@ -13,18 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isa import state, workspace
-from isa.codemap import code_written
 from isa.compilation import compile_all
-from isa.control_registers import write_cr0, write_cr3, write_cr4
 from isa.costs import Costs
 from isa.cpu_models import CpuModel, load_model
 from isa.exits import Exit
 from isa.features import defined_eflags
+from isa.host_calls import (
+    code_written,
+    flush_tlb,
+    invalidate,
+    load_data_segment,
+    load_ldtr,
+    load_tr,
+    refresh,
+    write_cr0,
+    write_cr3,
+    write_cr4,
+)
 from isa.interpreter import run
-from isa.modes import refresh
-from isa.paging import flush_tlb, invalidate
 from isa.registers import EFLAGS_FIXED
-from isa.segmentation import load_data_segment, load_ldtr, load_tr
 from isa.vectors import EXCEPTION_NAMES
 from isa.workspace import Bytes
 
@@ -242,7 +249,7 @@ class Processor:
 
     def invlpg(self, gva: int) -> None:
         """INVLPG of the page of a linear address."""
-        self._privileged("INVLPG", _invlpg, gva)
+        self._privileged("INVLPG", invalidate, gva)
 
     def lgdt(self, base: int, limit: int) -> None:
         """LGDT of a table at a linear address."""
@@ -276,11 +283,6 @@ class Processor:
             what = EXCEPTION_NAMES.get(vector, str(vector))
             raise PrivilegedInstructionError(f"{name} raised {what}({error:#x})")
         refresh(self.cpu, self.core)
-
-
-def _invlpg(_cpu: state.State, core: workspace.Workspace, gva: int) -> int:
-    invalidate(core, gva)
-    return 0
 
 
 def _load_table(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from isa import state, workspace
 from isa.exits import Exit
-from isa.modes import refresh
+from isa.host_calls import refresh
 from isa.processor import Processor
 from isa.registers import ATTR_DB, ATTR_DPL_SHIFT, CS, ESP, TR
 from isa.vectors import PUSHES_ERROR_CODE

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isa import state, workspace
 from isa.exits import Exit
-from isa.modes import refresh
+from isa.host_calls import refresh
 from isa.processor import Processor
 from tests.isa.random_programs import CODE, DATA, WORK_BYTES, Program
 

@@ -15,12 +15,15 @@ from isa import events, paging, records, segmentation, state
 from isa import workspace as w
 from isa.flags import read_eflags, write_eflags
 from isa.generated import columns, forms
-from isa.modes import refresh
-from isa.ports import execute_port
+from isa.host_calls import refresh
 from isa.registers import CS, DS, ES, ESP, FS, GS, LDTR, SS, TR
-from isa.strings import execute_string
-from isa.system import execute_system
-from isa.transfers import execute_transfer
+from tests.isa import family_calls
+from tests.isa.family_calls import (
+    execute_port,
+    execute_string,
+    execute_system,
+    execute_transfer,
+)
 
 RAM_BYTES = 1 << 20
 GDT, IDT, LDT, TSS = 0x1000, 0x2000, 0x3000, 0x4000
@@ -291,7 +294,7 @@ class ProtectedMachine:
 
     def deliver(self, vector: int, error: int = -1, kind: int = events.HARDWARE) -> int:
         refresh(self.cpu, self.core)
-        status = events.deliver(*self.arrays, vector, error, kind)
+        status = family_calls.deliver(*self.arrays, vector, error, kind)
         self.check_derived()
         return int(status)
 

@@ -10,7 +10,7 @@ from isa import events, state, vectors
 from isa import workspace as w
 from isa.events import EXTERNAL, HARDWARE, PRIVILEGED, SOFTWARE
 from isa.exits import Exit
-from isa.modes import refresh
+from isa.host_calls import refresh
 from isa.records import TRANSFER, TROUBLED
 from isa.registers import ATTR_UNUSABLE, CS, SS, TR
 from tests.isa.protected_machine import (

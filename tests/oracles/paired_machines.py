@@ -15,7 +15,7 @@ import numpy as np
 
 from isa import state
 from isa.exits import Exit
-from isa.modes import refresh
+from isa.host_calls import refresh
 from isa.processor import Processor
 from isa.registers import ATTR_DB, ATTR_G, CS
 from tests.oracles.instruction_cases import (

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from isa import state
-from isa.codemap import code_written
 from isa.exits import Exit
-from isa.modes import refresh
+from isa.host_calls import code_written, refresh
 from isa.processor import Processor
 from isa.registers import CS, DS, ES, ESP, SS
 from tests.oracles.recorded_vectors import FLAGS, IP, REGISTERS, Recorded

@@ -17,8 +17,8 @@ import pytest
 
 from isa import state
 from isa.exits import Exit
+from isa.host_calls import refresh
 from isa.jit import ENABLED
-from isa.modes import refresh
 from isa.page_walk import walk
 from isa.processor import Processor
 from isa.registers import ATTR_DPL_SHIFT, CS
