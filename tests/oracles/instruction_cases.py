@@ -7,7 +7,7 @@ against themselves only. Memory operands are aimed into a small window, often at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -42,6 +42,22 @@ _OUT_OF_SCOPE = """
 OUT_OF_SCOPE = frozenset(_OUT_OF_SCOPE.split())
 
 
+class TrackedRegisters(list[int]):
+    """Values of the general registers, remembering which were looked at or set."""
+
+    def __init__(self, values: Iterable[int]) -> None:
+        super().__init__(values)
+        self.used: set[int] = set()
+
+    def __getitem__(self, number):
+        self.used.add(number)
+        return super().__getitem__(number)
+
+    def __setitem__(self, number, value):
+        self.used.add(number)
+        super().__setitem__(number, value)
+
+
 @dataclass
 class Case:
     """One instruction, and the state before it.
@@ -56,7 +72,7 @@ class Case:
     bits: int
     code: bytes
     address: int
-    registers: list[int]
+    registers: TrackedRegisters
     eflags: int
     patches: list[tuple[int, bytes]] = field(default_factory=list)
     stops: set[int] = field(default_factory=set)
@@ -122,8 +138,9 @@ class CaseMaker:
 
     def make(self, form: Form, address: int) -> Case:
         rng = self.rng
-        registers = [number(rng) for _ in range(8)]
+        registers = TrackedRegisters(number(rng) for _ in range(8))
         registers[ESP] = self._stack_pointer()
+        registers.used.clear()
         eflags = 2
         for flag in STATUS:
             eflags |= flag if rng.random() < 0.5 else 0

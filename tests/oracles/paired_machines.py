@@ -113,6 +113,16 @@ class Pair:
                 return page - rng.randrange(1, 8)
         return self.address + rng.randrange(16)
 
+    def place(self, size: int) -> int:
+        """EIP of code of some size that is not there yet."""
+        self.address += 64
+        if self.address + size >= LAST_SLOT[self.bits]:
+            self.address = FIRST_SLOT[self.bits] + 16
+            self.other.forget_code()
+        address = self.address
+        self.address += size
+        return address
+
     # --- known differences ---------------------------------------------------------------------
 
     def is_left_out(self, case: Case) -> bool:

@@ -29,7 +29,7 @@ UD = 6
 
 
 class UnicornMachine:
-    """One Unicorn processor in 32-bit protected mode with RAM at physical address 0.
+    """One Unicorn processor with RAM at physical address 0, in protected or real mode.
 
     Attributes:
         memory: the RAM as a numpy array. After changing code that has been executed, call
@@ -37,10 +37,10 @@ class UnicornMachine:
         fault: vector of the exception that ended the last `run`, or None.
     """
 
-    def __init__(self, ram_bytes: int) -> None:
+    def __init__(self, ram_bytes: int, mode: int = UC_MODE_32) -> None:
         self._buffer = mmap.mmap(-1, ram_bytes)
         self.memory = np.frombuffer(self._buffer, np.uint8)
-        self.uc = Uc(UC_ARCH_X86, UC_MODE_32)
+        self.uc = Uc(UC_ARCH_X86, mode)
         address = ctypes.addressof(ctypes.c_char.from_buffer(self._buffer))
         self.uc.mem_map_ptr(0, ram_bytes, UC_PROT_ALL, address)
         self.uc.hook_add(UC_HOOK_INTR, self._exception)
