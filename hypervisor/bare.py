@@ -9,7 +9,7 @@ before anything else does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import xxhash
@@ -34,6 +34,7 @@ from isa.ledger import Ledger
 from isa.port_table import PortTable
 from isa.processor import Processor
 from isa.registers import ATTR_DB, ATTR_P, ATTR_S, CR0_PE, CS, EBX, ECX, EFLAGS_IF, ESP
+from isa.stale_translations import StaleTranslation, TlbMode
 
 if TYPE_CHECKING:
     from isa.boot import BootImage
@@ -48,6 +49,7 @@ class Bare(Technique):
 
     name: ClassVar[str] = "bare"
     summary: ClassVar[str] = "the guest owns the machine"
+    checks_tlb: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -56,9 +58,10 @@ class Bare(Technique):
         costs: Costs | None = None,
         progress: Callable[[int], None] | None = None,
         model: CpuModel | None = None,
+        tlb: TlbMode = TlbMode.NORMAL,
     ) -> None:
         super().__init__(ram_bytes, costs=costs, progress=progress, model=model)
-        self.processor = Processor(ram_bytes, costs, model)
+        self.processor = Processor(ram_bytes, costs, model, tlb)
         self.platform = Platform(self.processor.read_physical, ram_bytes)
         self._port_table = PortTable(self.processor.core)
         self.platform.bus.lend_ports(self._port_table)
@@ -215,6 +218,11 @@ class Bare(Technique):
     def exits(self) -> Mapping[str, int]:
         """None: nothing is intercepted."""
         return {}
+
+    @property
+    def stale_translations(self) -> Sequence[StaleTranslation]:
+        """What a TLB that checks has noticed, in order of first use."""
+        return self.processor.stale_translations
 
     def snapshot(self) -> Snapshot:
         """The state of the machine."""

@@ -39,7 +39,7 @@ class PagingState(NamedTuple):
     cr0: int
     cr3: int
     cr4: int
-    pdptes: tuple[int, ...] = ()
+    pdptes: tuple[int, ...] = (0, 0, 0, 0)
     a20_mask: int = -1
 
     @property

@@ -14,12 +14,12 @@ import contextlib
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from isa.errors import TrapgateError
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from isa.costs import Costs
     from isa.cpu_models import CpuModel
     from isa.devices.platform import Platform
+    from isa.stale_translations import StaleTranslation
 
 RAM_BYTES: Final = 16 << 20
 
@@ -94,6 +95,8 @@ class Technique(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    checks_tlb: ClassVar[bool] = False
+    """Whether the guest's translations can be checked for stale ones."""
     platform: Platform
     """The guest's devices."""
 
@@ -179,6 +182,11 @@ class Technique(ABC):
     @abstractmethod
     def exits(self) -> Mapping[str, int]:
         """How often control left the guest for the technique, by reason."""
+
+    @property
+    def stale_translations(self) -> Sequence[StaleTranslation]:
+        """What a TLB that checks has noticed, in order of first use."""
+        return ()
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
@@ -287,6 +295,15 @@ def create(
     costs: Costs | None = None,
     progress: Callable[[int], None] | None = None,
     model: CpuModel | None = None,
+    tlb: str = "normal",
 ) -> Technique:
-    """Make a technique by name."""
-    return technique_class(name)(ram_bytes, costs=costs, progress=progress, model=model)
+    """Make a technique by name; `tlb` is a value of `TlbMode`."""
+    technique = technique_class(name)
+    checks: dict[str, Any] = {}
+    if tlb != "normal":
+        if not technique.checks_tlb:
+            raise TrapgateError(f"the technique {name!r} cannot check the guest's TLB")
+        from isa.stale_translations import TlbMode
+
+        checks = {"tlb": TlbMode(tlb)}
+    return technique(ram_bytes, costs=costs, progress=progress, model=model, **checks)

@@ -32,6 +32,7 @@ from isa.host_calls import (
 )
 from isa.interpreter import run
 from isa.registers import EFLAGS_FIXED
+from isa.stale_translations import PAGE_MASK, StaleTranslation, TlbMode, stale_translations
 from isa.vectors import EXCEPTION_NAMES
 from isa.workspace import Bytes
 
@@ -86,14 +87,18 @@ class Processor:
     pending_interrupt = _field(state.PENDING_INTERRUPT, "accepted external interrupt, or -1")
 
     def __init__(
-        self, ram_bytes: int, costs: Costs | None = None, model: CpuModel | None = None
+        self,
+        ram_bytes: int,
+        costs: Costs | None = None,
+        model: CpuModel | None = None,
+        tlb: TlbMode = TlbMode.NORMAL,
     ) -> None:
         self.costs = costs or Costs.load()
         self.model = model or load_model()
         self._compiled = False
         self.ram_bytes = ram_bytes
         self.cpu = state.new_state()
-        self.core = workspace.new_workspace(ram_bytes)
+        self.core = workspace.new_workspace(ram_bytes, PAGE_MASK[tlb])
         self.ram: Bytes = np.zeros(ram_bytes + workspace.FETCH_BUFFER_BYTES, np.uint8)
         self.marks: Bytes = np.zeros(ram_bytes + (ram_bytes >> 12), np.uint8)
         self.memory: Bytes = self.ram[:ram_bytes]
@@ -209,6 +214,11 @@ class Processor:
         if mask != self.a20_mask:
             self.a20_mask = mask
             flush_tlb(self.core)
+
+    @property
+    def stale_translations(self) -> list[StaleTranslation]:
+        """What a TLB that checks has noticed."""
+        return stale_translations(self.core)
 
     # --- memory --------------------------------------------------------------------------------
 

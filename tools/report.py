@@ -22,6 +22,7 @@ from tools.symbols import locate
 if TYPE_CHECKING:
     from hypervisor.comparison import Comparison, Divergence, Run
     from isa.boot import BootImage
+    from isa.stale_translations import StaleTranslation
 
 Record = dict[str, Any]
 
@@ -127,6 +128,39 @@ def show_ending(image: BootImage, name: str, machine: Running, ending: Ending) -
     """Say on standard error why the run ended."""
     record = technique_record(name, machine, ending, image)
     print(f"trapgate: {ending_line(record)}", file=sys.stderr)
+
+
+def stale_records(found: Sequence[StaleTranslation], image: BootImage) -> list[Record]:
+    """The stale translations that a TLB that checks has noticed; one a page, by first use."""
+    return [
+        {
+            "address": stale.gva,
+            "access": stale.access,
+            "user": stale.is_user,
+            "eip": stale.eip,
+            "symbol": locate(stale.eip, image.symbols),
+            "guest_instructions": stale.instructions,
+            "tlb": stale.cached,
+            "tables": stale.tables,
+            "uses": stale.uses,
+        }
+        for stale in found
+    ]
+
+
+def show_stale_translations(found: Sequence[StaleTranslation], image: BootImage) -> None:
+    """Say on standard error which pages were used by stale translations, or that none was."""
+    if not found:
+        print("trapgate: no stale translation was used", file=sys.stderr)
+    for record in stale_records(found, image):
+        symbol = f" <{record['symbol']}>" if record["symbol"] else ""
+        print(
+            f"trapgate: stale translation: {record['access']} of {record['address']:#010x}"
+            f" at {record['eip']:#010x}{symbol} after {record['guest_instructions']:,}"
+            f" instructions: the TLB says {record['tlb']}, the tables {record['tables']}"
+            f" ({record['uses']:,} uses)",
+            file=sys.stderr,
+        )
 
 
 def comparison_tables(record: Record, console: Console) -> None:

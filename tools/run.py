@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 import sys
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
@@ -22,6 +22,7 @@ Examples:
   trapgate run kernel.elf -m 64M -append "console=com1" --budget 50M
   trapgate run boot.bin --protocol flat --address 0x100000 --state
   trapgate run guests/minikernel --until "task 1" --json
+  trapgate run kernel.elf --tlb keep
   trapgate run guests/hello --cpu 486+cpuid
 
 The guest's console (COM1, and port 0xE9) is standard output; why the run
@@ -74,6 +75,13 @@ def run(
     state: Annotated[
         Flag, Parameter(help="Show registers and code where the guest stopped.")
     ] = False,
+    tlb: Annotated[
+        Literal["normal", "check", "keep"],
+        Parameter(
+            help="check: report uses of translations that no longer agree with the page tables;"
+            " keep: also let them live until the guest invalidates them."
+        ),
+    ] = "normal",
     quiet: Annotated[
         Flag, Parameter(name=["--quiet", "-q"], help="Do not say why it stopped.")
     ] = False,
@@ -98,20 +106,22 @@ def run(
     from tools.driver import Limits, drive
     from tools.techniques import start
 
-    machine = start(technique, image, ram_bytes, model)
+    machine = start(technique, image, ram_bytes, model, tlb)
     limits = Limits(budget, timeout, until.encode() if until else None)
     ending = drive(machine, limits, _discard if json else _write_console)
     if json:
-        print(
-            json_text.dumps(
-                report.run_record(image, technique, machine, ending, model.name), indent=2
-            )
-        )
+        record = report.run_record(image, technique, machine, ending, model.name)
+        if tlb != "normal":
+            found = machine.stale_translations
+            record["stale_translations"] = report.stale_records(found, image)
+        print(json_text.dumps(record, indent=2))
     else:
         if sys.stderr.isatty() and machine.console[-1:] not in (b"", b"\n"):
             print(file=sys.stderr)
         if not quiet:
             report.show_ending(image, technique, machine, ending)
+            if tlb != "normal":
+                report.show_stale_translations(machine.stale_translations, image)
         if state:
             from tools.state_view import state_text
 

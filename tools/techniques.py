@@ -32,12 +32,18 @@ def chosen(techniques: str | None) -> list[str]:
     return wanted
 
 
-def start(name: str, image: BootImage, ram_bytes: int, model: CpuModel | None = None) -> Technique:
+def start(
+    name: str,
+    image: BootImage,
+    ram_bytes: int,
+    model: CpuModel | None = None,
+    tlb: str = "normal",
+) -> Technique:
     """A machine of the given technique with the guest loaded, at its first instruction."""
     with deferred_interrupts():
         from hypervisor.technique import create
 
-        machine = create(name, ram_bytes, model=model)
+        machine = create(name, ram_bytes, model=model, tlb=tlb)
     prepare_machine()
     with deferred_interrupts():
         machine.boot(image)

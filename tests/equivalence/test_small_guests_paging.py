@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hypervisor.small_guests import assert_equal
+from hypervisor.bare import Bare
+from hypervisor.ring_compression.technique import RingCompression
+from tests.hypervisor.small_guests import assert_equal, log_of, run
 
 pytestmark = pytest.mark.compiled
 
@@ -256,3 +258,99 @@ def test_code_that_changes_itself_and_its_mapping():
         invlpg [SCRATCH]
         call SCRATCH
     """)
+
+
+def test_reserved_bits_of_large_pages_and_of_table_entries_fault():
+    """With CR4.PSE; without it the same entries are good."""
+    ring = assert_equal("""
+        call paging_on
+        mov dword [TABLE + 0x1E0 * 4], SCRATCH | PRESENT | WRITABLE | 0x80
+        invlpg [0x1E0000]
+        mov eax, [0x1E0000]
+        mov eax, cr4
+        or eax, 1 << 4
+        mov cr4, eax
+        resume_at large
+        mov ebx, [0x1E0000]
+    large:
+        mov dword [DIRECTORY + 4], PRESENT | WRITABLE | 0x80 | 0x2000
+        resume_at again
+        mov dword [0x400000 + SCRATCH], 5
+    again:
+        mov dword [DIRECTORY + 4], PRESENT | WRITABLE | 0x80
+        invlpg [0x400000]
+        resume_at end
+        mov dword [0x400000 + SCRATCH], 6
+    end:
+    """)
+    assert [entry[1] for entry in log_of(ring)] == [9, 0xB]
+
+
+def test_global_pages_follow_their_tables():
+    """A guest that invalidates as it should sees the same, whatever a TLB keeps."""
+    assert_equal("""
+        call paging_on
+        mov eax, cr4
+        or eax, 1 << 7
+        mov cr4, eax
+        mov dword [TABLE + 0x1E0 * 4], SCRATCH | PRESENT | WRITABLE | 0x100
+        invlpg [0x1E0000]
+        mov dword [0x1E0000], 1
+        mov eax, cr3
+        mov cr3, eax
+        mov ebx, [0x1E0000]
+        mov dword [TABLE + 0x1E0 * 4], (SCRATCH + 0x1000) | PRESENT | WRITABLE | 0x100
+        invlpg [0x1E0000]
+        mov esi, [0x1E0000]
+        mov dword [TABLE + 0x1E0 * 4], SCRATCH | PRESENT | WRITABLE | 0x100
+        mov eax, cr4
+        xor eax, 1 << 7
+        mov cr4, eax
+        mov edi, [0x1E0000]
+    """)
+
+
+A20_LOW = """
+        mov al, 0xD1
+        out 0x64, al
+        mov al, 0xDD
+        out 0x60, al
+"""
+
+
+def test_line_20_makes_odd_megabytes_even():
+    """Bare. The code itself is below 1 MiB while the line is low."""
+    bare, stop = run(
+        Bare,
+        f"""
+        mov esi, low
+        mov edi, 0x7000
+        mov ecx, low_end - low
+        rep movsb
+        mov dword [0x110000], 0x1111
+        mov dword [0x10000], 0x2222
+        mov eax, 0x7000
+        call eax
+        mov [SCRATCH + 4], eax
+        ret
+    low:
+        {A20_LOW}
+        mov eax, [0x110000]
+        mov ebx, eax
+        mov dword [0x110000], 0x3333
+        mov al, 2
+        out 0x92, al
+        mov eax, ebx
+        ret
+    low_end:
+        """,
+    )
+    assert stop.reason == "exit"
+    assert bare.read_u32(0x1D0004) == 0x2222
+    assert (bare.read_u32(0x10000), bare.read_u32(0x110000)) == (0x3333, 0x1111)
+
+
+def test_a_vm_ends_when_its_guest_pulls_line_20_low():
+    _, stop = run(RingCompression, A20_LOW)
+    assert stop.reason == "error"
+    assert "address line 20" in stop.detail

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypervisor.addresses import Gpa, Gva
@@ -16,7 +16,19 @@ from hypervisor.guest_paging import PagingState, peek, walk
 from isa import page_walk, state
 from isa import workspace as w
 from isa.devices.bus import Bus
-from isa.registers import CR0_PE, CR0_PG, CR0_WP, CR4_PSE, PTE_A, PTE_D, PTE_P, PTE_PS, PTE_U, PTE_W
+from isa.registers import (
+    CR0_PE,
+    CR0_PG,
+    CR0_WP,
+    CR4_PAE,
+    CR4_PSE,
+    PTE_A,
+    PTE_D,
+    PTE_P,
+    PTE_PS,
+    PTE_U,
+    PTE_W,
+)
 
 RAM_BYTES = 1 << 20
 FRAMES = RAM_BYTES // 4096
@@ -145,3 +157,32 @@ def test_outside_ram_nothing_answers():
         memory.read_bytes(RAM_BYTES - 1, 2)
     with pytest.raises(IndexError):
         memory.load(RAM_BYTES - 1, b"12")
+
+
+@given(seed=st.integers(0, 2**32), gva=st.integers(0, 2**32 - 1), a20=st.booleans())
+@settings(max_examples=60)
+def test_peeking_follows_pae_and_line_20(seed, gva, a20):
+    """Against the machine's walk, where that finds no fault; rights do not matter to a listing."""
+    chosen = random.Random(seed)
+    ram = np.zeros(RAM_BYTES + w.FETCH_BUFFER_BYTES, np.uint8)
+    words = ram[:RAM_BYTES].view(np.uint64)
+    for table in (0x8000, 0x9000):
+        words[table // 8 : table // 8 + 512] = [
+            chosen.choice((0x8000, 0x9000, chosen.randrange(512) << 12))
+            | (chosen.randrange(8) << 12 if chosen.random() < 0.2 else 0)
+            | chosen.choice((PTE_P, PTE_P, PTE_P | PTE_PS, 0))
+            for _ in range(512)
+        ]
+    pdptes = tuple(chosen.choice((0x8001, 0x9001, 0)) for _ in range(4))
+    mask = state.A20_HIGH if a20 else state.A20_LOW
+    control = PagingState(CR0_PE | CR0_PG, 0, CR4_PAE, pdptes, mask)
+    cpu, core = state.new_state(), w.new_workspace(RAM_BYTES)
+    cpu[state.CR0], cpu[state.CR4] = control.cr0, control.cr4
+    cpu[state.PDPTE : state.PDPTE + 4], cpu[state.A20_MASK] = pdptes, mask
+    machines = int(page_walk.probe(cpu, core, ram, gva, 0, 0))
+    found = peek(guest_memory(ram), control, Gva(gva))
+    if machines >= 0:
+        assert found is not None
+        assert found.gpa == machines & page_walk.FRAME | gva & 0xFFF
+    elif -1 - machines == 0:
+        assert found is None

@@ -17,6 +17,7 @@ from isa.exits import Exit
 from isa.host_calls import refresh
 from isa.processor import Processor
 from isa.registers import ATTR_DB, ATTR_DPL_SHIFT, CS, ESP, TR
+from isa.stale_translations import TlbMode
 from isa.vectors import PUSHES_ERROR_CODE
 from tools.assembler import assemble_text
 
@@ -66,8 +67,8 @@ def descriptor(kind: int, dpl: int, big: int = 1, base: int = 0, limit: int = 0x
 class AssemblyMachine:
     """A processor that runs NASM-dialect source; symbols of the last one in `symbols`."""
 
-    def __init__(self) -> None:
-        self.processor = Processor(RAM_BYTES)
+    def __init__(self, ram_bytes: int = RAM_BYTES, tlb: TlbMode = TlbMode.NORMAL) -> None:
+        self.processor = Processor(ram_bytes, tlb=tlb)
         self.symbols: Mapping[str, int] = {}
         self.write_tables()
         self.clean_state = self.processor.cpu.copy()

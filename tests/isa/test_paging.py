@@ -8,12 +8,22 @@ from isa.exits import Exit
 from isa.registers import EAX, EBX, ESI
 from isa.vectors import PF
 from tests.isa.assembly_machine import DONE, AssemblyMachine, Devices
+from tests.isa.paged_machine import (
+    DIRECTORY,
+    PS,
+    PSE,
+    TABLE,
+    A,
+    D,
+    P,
+    U,
+    W,
+    page,
+    set_page,
+    use_paging,
+)
 
 pytestmark = pytest.mark.bounds
-
-P, W, U, A, D, PS = 1, 2, 4, 0x20, 0x40, 0x80
-PG, WP, PSE = 1 << 31, 1 << 16, 1 << 4
-DIRECTORY, TABLE = 0xA000, 0xB000
 
 
 @pytest.fixture(scope="module")
@@ -25,23 +35,6 @@ def made():
 def machine(made):
     made.reset()
     return made
-
-
-def use_paging(machine: AssemblyMachine, wp: bool = True) -> None:
-    """Identity map for everybody, writable."""
-    for page in range(1024):
-        machine.poke(TABLE + 4 * page, page << 12 | P | W | U)
-    machine.poke(DIRECTORY, TABLE | P | W | U)
-    machine.processor.load_cr3(DIRECTORY)
-    machine.processor.load_cr0(machine.processor.cr0 | PG | (WP if wp else 0))
-
-
-def set_page(machine: AssemblyMachine, linear: int, entry: int) -> None:
-    machine.poke(TABLE + 4 * (linear >> 12), entry)
-
-
-def page(machine: AssemblyMachine, linear: int) -> int:
-    return machine.peek(TABLE + 4 * (linear >> 12))
 
 
 def test_the_dirty_bit_is_set_by_the_first_write_only(machine):

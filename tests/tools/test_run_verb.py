@@ -136,3 +136,60 @@ def test_ctrl_c_ends_a_run_with_its_reason_and_status(tmp_path):
     assert process.returncode == status.INTERRUPTED
     assert error.startswith(b"trapgate: interrupted (")
     assert b"Traceback" not in error
+
+
+STALE = [
+    "mov edi, 0x200000",  # a directory, then a table that maps 4 MiB identically
+    "mov dword [edi], 0x201003",
+    "xor ecx, ecx",
+    "fill: mov eax, ecx",
+    "shl eax, 12",
+    "or eax, 3",
+    "mov [0x201000 + ecx * 4], eax",
+    "inc ecx",
+    "cmp ecx, 1024",
+    "jne fill",
+    "mov cr3, edi",
+    "mov eax, cr0",
+    "or eax, 0x80000000",
+    "mov cr0, eax",
+    "mov eax, [0x300000]",
+    "mov dword [0x201000 + 0x300 * 4], 0x301003",
+    "stale: mov eax, [0x300000]",
+    "invlpg [0x300000]",
+    "mov eax, [0x300000]",
+    "mov al, 0",
+    "out 0xF4, al",
+]
+
+
+@pytest.mark.parametrize("mode", ["check", "keep"])
+def test_stale_translations_are_reported(capfd, tmp_path, mode):
+    path = assemble(tmp_path, *STALE)
+    assert main(["run", path, "--tlb", mode]) == 1
+    _, line = capfd.readouterr().err.splitlines()
+    assert line.startswith("trapgate: stale translation: read of 0x00300000 at 0x0010")
+    assert "<stale>" in line
+    assert line.endswith(
+        "the TLB says page 0x300000 writable, the tables page 0x301000 writable (1 uses)"
+    )
+    main(["run", path, "--tlb", mode, "--json"])
+    [found] = json.loads(capfd.readouterr().out)["stale_translations"]
+    assert (found["address"], found["symbol"], found["uses"]) == (0x300000, "stale", 1)
+    main(["run", path, "--json"])
+    assert "stale_translations" not in json.loads(capfd.readouterr().out)
+
+
+def test_a_checked_guest_runs_as_it_always_does(capfd):
+    records = []
+    for mode in ("normal", "keep"):
+        main(["run", "minikernel", "--tlb", mode, "--json"])
+        records.append(json.loads(capfd.readouterr().out))
+    assert records[1]["stale_translations"] == []
+    for key in ("console_sha256", "guest_instructions", "exit_code"):
+        assert records[0][key] == records[1][key]
+
+
+def test_a_technique_that_cannot_check_says_so(capfd):
+    assert main(["run", "hello", "--tlb", "keep", "-t", "ring"]) == status.USAGE
+    assert "'ring' cannot check" in capfd.readouterr().err
