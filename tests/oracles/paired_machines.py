@@ -59,6 +59,7 @@ class Pair:
 
     eflags_always = 2
     behind_code = HLT  # Unicorn translates ahead
+    unicorn_model: int | None = None  # which processor Unicorn is, if not its best
 
     def __init__(self, bits: int = 32, seed: int = 1) -> None:
         self.bits = bits
@@ -73,7 +74,7 @@ class Pair:
 
     def make_other(self) -> Any:
         """Unicorn with the same segments."""
-        other = UnicornMachine(RAM_BYTES)
+        other = UnicornMachine(RAM_BYTES, model=self.unicorn_model)
         big = 1 if self.bits == 32 else 0
         bases = BASES[self.bits]
         descriptors = [0, describe(bases[CS], 0x1B, big), describe(0, 0x13, big)]

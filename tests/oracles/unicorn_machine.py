@@ -37,10 +37,12 @@ class UnicornMachine:
         fault: vector of the exception that ended the last `run`, or None.
     """
 
-    def __init__(self, ram_bytes: int, mode: int = UC_MODE_32) -> None:
+    def __init__(self, ram_bytes: int, mode: int = UC_MODE_32, model: int | None = None) -> None:
         self._buffer = mmap.mmap(-1, ram_bytes)
         self.memory = np.frombuffer(self._buffer, np.uint8)
         self.uc = Uc(UC_ARCH_X86, mode)
+        if model is not None:
+            self.uc.ctl_set_cpu_model(model)
         address = ctypes.addressof(ctypes.c_char.from_buffer(self._buffer))
         self.uc.mem_map_ptr(0, ram_bytes, UC_PROT_ALL, address)
         self.uc.hook_add(UC_HOOK_INTR, self._exception)
