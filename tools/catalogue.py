@@ -39,6 +39,7 @@ class Guest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         console_file: file with the expected console, relative to the `guests` folder.
         time_dependent: True where the order of its output depends on the clock's speed.
         result_memory: (first address, bytes) whose contents are the guest's result.
+        refused_by: techniques that end it with an error, because they lack what it needs.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Guest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     console_file: str | None = None
     time_dependent: bool = False
     result_memory: tuple[tuple[int, int], ...] = ()
+    refused_by: tuple[str, ...] = ()
 
     @property
     def source_path(self) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor.technique import available_techniques
 from tools import catalogue
 from tools.catalogue import Guest
 
@@ -74,6 +75,12 @@ def test_every_line_of_the_console_comes_from_the_source(guest: Guest) -> None:
         parts = re.split(r"\.{9,}|\b[0-9A-F]{8}\b|\b\d+\b| at |: |, |; ", line)
         for part in parts:
             assert part.strip() in source, f"{line!r} is not printed by {guest.source}"
+
+
+@pytest.mark.parametrize("guest", GUESTS, ids=_named)
+def test_a_guest_is_refused_by_known_techniques_but_runs_on_the_bare_machine(guest: Guest) -> None:
+    assert set(guest.refused_by) < set(available_techniques())
+    assert "bare" not in guest.refused_by
 
 
 @pytest.mark.parametrize("guest", GUESTS, ids=_named)
