@@ -161,7 +161,7 @@ def scenes(draw: st.DrawFn) -> Scene:
 
 
 def is_beyond_unicorn(scene: Scene) -> bool:
-    """Scenes not compared: tasks, which Unicorn switches to and this processor refuses; calls
+    """Scenes not compared: tasks (see test_tasks_unicorn); calls
     through a gate to a conforming segment, where Unicorn takes the CPL from the descriptor; and
     LTR of a null selector, which Unicorn accepts."""
     form = scene.instruction.form
