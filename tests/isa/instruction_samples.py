@@ -98,6 +98,22 @@ SAMPLED = {
     bits: tuple(shape for shape in shapes if not is_rewritten_by_nasm(shape))
     for bits, shapes in ADDRESSES.items()
 }
+IN_MEMORY = kinds.IN_RM_FIELD - {kinds.K_RMR32}
+
+
+def _memory_shapes() -> tuple[Memory, ...]:
+    """One address for each combination of ModRM.mod and rm, in both address sizes."""
+    wide = [Memory(displacement=0x12345678, address_bits=32)]
+    for number in range(8):
+        base = Register("r32", number)
+        index = Register("r32", (number + 5) % 8 if number != 7 else 1)
+        for displacement in (0, 0x12, -0x12345):
+            plain = Memory(base=base, displacement=displacement, address_bits=32)
+            wide += [plain, replace(plain, index=index, scale=1 << number % 3 + 1)]
+    return (*(shape for shape in ADDRESSES[16] if shape.displacement <= 0x1234), *wide)
+
+
+MEMORY_SHAPES = _memory_shapes()
 
 
 def all_samples(bits: int) -> Iterator[Sample]:
@@ -205,12 +221,45 @@ def _prefixes(form: Form, operands: tuple[Operand, ...], turn: int, bits: int) -
 
 
 def address_samples(bits: int) -> Iterator[Sample]:
-    """Every address shape, of both address sizes, as the operand of a load."""
-    load = next(form for form in load_table() if form.name == "MOV_r32_rm32")
-    target = Register("r32", 7)
-    for shape in (*ADDRESSES[16], *ADDRESSES[32]):
-        operands = (target, replace(shape, bits=32))
-        yield Sample(load, operands, Prefixes(), bits, encode(load, operands, bits, ADDRESS))
+    """Every address shape, of both address sizes, as the operand of a load.
+
+    Each without and with a segment override; all of those in turn, and both operand sizes.
+    """
+    loads = [form for form in load_table() if form.name in ("MOV_r16_rm16", "MOV_r32_rm32")]
+    for number, shape in enumerate((*ADDRESSES[16], *ADDRESSES[32])):
+        for segment in (None, number % 6):
+            load = loads[(number // 6 + (segment is None)) % 2]
+            target = Register(f"r{load.data_bits}", 1 + number % 7)  # the accumulator has moffs
+            operands = (target, replace(shape, bits=load.data_bits, segment=segment))
+            prefixes = Prefixes(segment=segment)
+            data = encode(load, operands, bits, ADDRESS, prefixes)
+            yield Sample(load, operands, prefixes, bits, data)
+
+
+def memory_samples(bits: int) -> Iterator[Sample]:
+    """Every form that can have memory, with every combination of ModRM.mod and rm.
+
+    Registers and segment overrides change from one sample to the next.
+    """
+    for form in load_table():
+        if form.decode_only or not any(kind in IN_MEMORY for kind in form.kinds):
+            continue
+        for turn, shape in enumerate(MEMORY_SHAPES):
+            segment = (form.number + turn) % 7 - 1
+            operands = tuple(
+                replace(
+                    shape,
+                    bits=FAR_OFFSET_BITS[kind] if form.far else kinds.KIND_BITS[kind],
+                    far=form.far,
+                    segment=None if segment < 0 else segment,
+                )
+                if kind in IN_MEMORY
+                else _operand(form, kind, turn, bits)
+                for kind in form.kinds
+            )
+            prefixes = Prefixes(segment=None if segment < 0 else segment)
+            data = encode(form, operands, bits, ADDRESS, prefixes)
+            yield Sample(form, operands, prefixes, bits, data)
 
 
 def normal_order(data: bytes) -> tuple[tuple[int, ...], bytes]:

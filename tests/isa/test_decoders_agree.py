@@ -21,6 +21,7 @@ from isa.modes import MODE_CODE32, MODE_TRAP
 from isa.notation import PREFIX_BYTES, Form, load_table
 from isa.specialise import H_INVALID, H_TOO_LONG
 from tests.isa.instruction_samples import samples_of
+from tests.oracles.address_space import forms_in_memory, loads
 
 M32 = 0xFFFFFFFF
 AT = 52  # index of the record in the workspace of the test
@@ -148,6 +149,14 @@ def test_every_form(bits):
         for form in load_table()
         for sample in samples_of(form, bits)
     ]
+    assert not [text for text in differences if text]
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_every_shape_of_an_address(bits):
+    machine = Machine(bits)
+    vectors = [*loads(bits), *(data for _, data in forms_in_memory(bits))]
+    differences = [compare(machine, data.ljust(16, b"\0")) for data in vectors]
     assert not [text for text in differences if text]
 
 

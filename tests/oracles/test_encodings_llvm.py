@@ -7,6 +7,8 @@ must then be no longer, and decode to the same operation and operands.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from isa import operand_kinds as kinds
@@ -17,6 +19,7 @@ from tests.isa.instruction_samples import (
     address_samples,
     all_samples,
     means_the_same,
+    memory_samples,
     normal_order,
 )
 from tests.oracles.llvm_assembler import assemble, att_text
@@ -83,11 +86,25 @@ def test_llvm_is_asked_about_every_form_it_knows():
 @pytest.mark.parametrize("bits", [16, 32])
 def test_llvm_writes_every_address_as_we_do(bits):
     samples = [sample for sample in address_samples(bits) if is_expressible(sample)]
-    assert len(samples) > 1000
+    assert len(samples) > 2000
     lines = [att_text(sample, "") for sample in samples]
     different = [
         f"{line}: ours {sample.data.hex()}, LLVM {data.hex()}"
         for sample, line, data in zip(samples, lines, assemble(lines, bits), strict=True)
         if normal_order(data) != normal_order(sample.data)
+    ]
+    assert not different
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_llvm_writes_every_form_with_every_address(bits):
+    samples = [sample for sample in memory_samples(bits) if is_expressible(sample)]
+    lines = [att_text(sample, "") for sample in samples]
+    asked = Counter(sample.form.name for sample in samples)
+    assert min(asked.values()) >= 24
+    different = [
+        f"{line}: ours {sample.data.hex()}, LLVM {data.hex()}"
+        for sample, line, data in zip(samples, lines, assemble(lines, bits), strict=True)
+        if normal_order(data) != normal_order(sample.data) and not means_the_same(sample, data)
     ]
     assert not different

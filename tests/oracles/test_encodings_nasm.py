@@ -8,11 +8,12 @@ no longer, and decode to the same operation and operands.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
-from isa.instruction import Target
+from isa.instruction import Memory, Target
 from isa.nasm_text import instruction_text
 from isa.notation import load_table
 from tests.isa.instruction_samples import (
@@ -22,6 +23,7 @@ from tests.isa.instruction_samples import (
     all_samples,
     is_rewritten_by_nasm,
     means_the_same,
+    memory_samples,
     normal_order,
 )
 from tests.oracles.nasm_assembler import assemble
@@ -85,11 +87,36 @@ def test_nasm_writes_every_address_as_we_do(bits, tmp_path):
     samples = [
         sample for sample in address_samples(bits) if not is_rewritten_by_nasm(sample.operands[1])
     ]
-    assert len(samples) > 1000
+    assert len(samples) > 2000
     written = assemble([text_for_nasm(sample) for sample in samples], bits, tmp_path)
     different = [
         f"{text_for_nasm(sample)}: ours {sample.data.hex()}, NASM {data.hex()}"
         for sample, data in zip(samples, written, strict=True)
         if normal_order(data) != normal_order(sample.data)
+    ]
+    assert not different
+
+
+def is_rewritten(sample: Sample) -> bool:
+    return any(
+        isinstance(operand, Memory) and is_rewritten_by_nasm(operand) for operand in sample.operands
+    )
+
+
+@pytest.mark.parametrize("bits", [16, 32])
+def test_nasm_writes_every_form_with_every_address(bits, tmp_path):
+    samples = [
+        sample
+        for sample in memory_samples(bits)
+        if is_compared(sample) and not is_rewritten(sample)
+    ]
+    lines = [text_for_nasm(sample) for sample in samples]
+    written = assemble(lines, bits, tmp_path)
+    asked = Counter(sample.form.name for sample in samples)
+    assert min(asked.values()) >= 24
+    different = [
+        f"{line}: ours {sample.data.hex()}, NASM {data.hex()}"
+        for sample, line, data in zip(samples, lines, written, strict=True)
+        if normal_order(data) != normal_order(sample.data) and not means_the_same(sample, data)
     ]
     assert not different
