@@ -14,7 +14,8 @@ from isa.exits import Exit
 from isa.modes import MODE_FLAT, refresh
 from isa.records import TRANSFER, TROUBLED
 from isa.registers import CR0_AM, CR4_VME, EAX, ESP, TR
-from tests.isa.assembly_machine import STACK, AssemblyMachine
+from tests.isa.alignment_table import ALIGNED_BY, CODE_SELECTOR
+from tests.isa.assembly_machine import CODE3, DATA3, STACK, AssemblyMachine
 from tests.isa.protected_machine import CODES, DATAS, INT32, STACKS, TSS, ProtectedMachine, gate
 
 pytestmark = pytest.mark.bounds
@@ -37,90 +38,19 @@ def ready(made: AssemblyMachine, *, level: int = 3, am: int = CR0_AM, ac: int = 
     made.processor.eflags = 2 | ac
 
 
-# What the SDM's table of alignment requirements says, by an instruction that has such an operand.
-ALIGNED_BY = {
-    "mov al, [esi]": 1,
-    "mov [esi], al": 1,
-    "mov ax, [esi]": 2,
-    "mov [esi], ax": 2,
-    "mov eax, [esi]": 4,
-    "mov [esi], eax": 4,
-    "mov eax, [fs:esi]": 4,
-    "add [esi], eax": 4,
-    "add eax, [esi]": 4,
-    "inc word [esi]": 2,
-    "cmp [esi], eax": 4,
-    "test [esi], ebx": 4,
-    "movzx eax, word [esi]": 2,
-    "movzx eax, byte [esi]": 1,
-    "movsx eax, word [esi]": 2,
-    "xchg [esi], eax": 4,
-    "xadd [esi], eax": 4,
-    "cmpxchg [esi], ebx": 4,
-    "cmpxchg8b [esi]": 8,
-    "push dword [esi]": 4,
-    "pop dword [esi]": 4,
-    "call [esi]": 4,
-    "jmp [esi]": 4,
-    "bound eax, [esi]": 4,
-    "bt dword [esi], 3": 4,
-    "bts word [esi], ax": 2,
-    "shl dword [esi], 1": 4,
-    "shld [esi], eax, 3": 4,
-    "mul dword [esi]": 4,
-    "idiv word [esi]": 2,
-    "setc [esi]": 1,
-    "cmovz eax, [esi]": 4,
-    "lodsd": 4,
-    "lodsw": 2,
-    "lodsb": 1,
-    "mov edi, esi\nstosd": 4,
-    "mov edi, 0x31000\nmovsd": 4,
-    "mov edi, 0x31000\nmov ecx, 64\nrep movsd": 4,
-    "mov edi, esi\nmov ecx, 64\nrep stosw": 2,
-    "mov edi, esi\nscasd": 4,
-    "cmpsw": 2,
-    "sgdt [esi]": 4,
-    "sidt [esi]": 4,
-    "sldt [esi]": 2,
-    "str [esi]": 2,
-    "smsw [esi]": 2,
-    "mov [esi], ds": 2,
-    "mov es, [esi]": 2,
-    "lar eax, [esi]": 2,
-    "verr [esi]": 2,
-    "les eax, [esi]": 4,
-    "call far [esi]": 4,
-    "mov esp, esi\npush eax": 4,
-    "mov esp, esi\npush ax": 2,
-    "mov esp, esi\npop eax": 4,
-    "mov esp, esi\npushad": 4,
-    "mov esp, esi\npopad": 4,
-    "mov esp, esi\nret": 4,
-    "mov esp, esi\nretf": 4,
-    "mov esp, esi\niretd": 4,
-    "mov esp, esi\npushfd": 4,
-    "mov esp, esi\npopfd": 4,
-    "mov ebp, esi\nleave": 4,
-    "mov esp, esi\nenter 8, 1": 4,
-    "mov esp, esi\ncall next\nnext:": 4,
-    "mov esp, esi\ncall 0x1B:next\nnext:": 4,
-    "xlatb": 1,
-    "invlpg [esi]": 0,
-    "lea eax, [esi]": 0,
-}
-
-
 @pytest.mark.parametrize("instruction", ALIGNED_BY)
 def test_the_table_of_alignment_requirements(made: AssemblyMachine, instruction: str) -> None:
     """An operand one step off its boundary is refused, one on its boundary is not."""
     alignment = ALIGNED_BY[instruction]
     for offset in range(9):
         ready(made)
-        words = struct.pack("<6I", 0x200, 0x200, 0x1B, 0x202, 0x9000, 0x23) * 64
-        made.processor.write_physical(DATA - 240 + offset, words)
+        at = DATA + offset
+        words = struct.pack("<6I", 0x200, 0x200, CODE3, 0x202, 0x9000, DATA3) * 64
+        made.processor.write_physical(at - 240, words)
         made.poke(0x200, 0xCC, 1)
-        made.load(f"mov ebx, {DATA}\nmov esi, {DATA + offset}\n{instruction}\nint3\n")
+        made.load(f"{instruction.replace(CODE_SELECTOR, str(CODE3))}\nint3\n")
+        made.processor.write_physical(0x11000, b"\xcc")
+        made.processor.gpr[:] = [1, 2, 3, DATA, at, at, at, at]
         assert made.run() == Exit.TRAPDOOR
         vector = made.processor.detail[0]
         misaligned = alignment and offset % alignment

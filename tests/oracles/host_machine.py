@@ -44,6 +44,7 @@ GENERAL = [PLACE[name] for name in ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "r
 SEGMENTS = [PLACE[name] for name in ("es", "cs", "ss", "ds", "fs", "gs")]
 SIGNAL_WORDS = 32  # of siginfo_t, 32 bits each: number, error, code, padding, address ...
 SIGNAL_FROM_KERNEL = 128  # si_code of a fault without an address
+MISALIGNED = 1  # si_code of an alignment check
 INTERRUPT_ON = 0x200
 
 
@@ -176,6 +177,8 @@ class HostMachine:
         """The exception that became a signal; #BR and #OF come as general faults."""
         if number == signal.SIGSEGV:
             return vectors.GP if self._signal[2] == SIGNAL_FROM_KERNEL else vectors.PF
+        if number == signal.SIGBUS and self._signal[2] == MISALIGNED:
+            return vectors.AC
         return {signal.SIGFPE: vectors.DE, signal.SIGILL: vectors.UD, signal.SIGBUS: vectors.SS}[
             signal.Signals(number)
         ]

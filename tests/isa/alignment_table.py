@@ -1,0 +1,92 @@
+"""What has to be aligned to what: the manual's table, by instructions that have such operands.
+
+ESP, EBP, ESI and EDI all point at the operand, EBX to its aligned neighbourhood; ECX is small.
+
+Source: SDM vol. 3A, "Alignment Requirements by Data Type" under "Interrupt 17—Alignment Check
+Exception (#AC)".
+"""
+
+from typing import Final
+
+CODE_SELECTOR: Final = "CODE_SELECTOR"  # stands for a selector of the running code segment
+# Instructions that a kernel may carry out in the place of a processor that hides its tables (UMIP).
+HIDDEN: Final = ("sgdt", "sidt", "sldt", "str", "smsw")
+
+# Bytes of alignment; 0 for no access at all.
+ALIGNED_BY: Final = {
+    "mov al, [esi]": 1,
+    "mov [esi], al": 1,
+    "mov ax, [esi]": 2,
+    "mov [esi], ax": 2,
+    "mov eax, [esi]": 4,
+    "mov [esi], eax": 4,
+    "mov eax, [fs:esi]": 4,
+    "mov [ebp], eax": 4,
+    "add [esi], eax": 4,
+    "add eax, [esi]": 4,
+    "inc word [esi]": 2,
+    "cmp [esi], eax": 4,
+    "test [esi], ebx": 4,
+    "movzx eax, word [esi]": 2,
+    "movzx eax, byte [esi]": 1,
+    "movsx eax, word [esi]": 2,
+    "xchg [esi], eax": 4,
+    "xadd [esi], eax": 4,
+    "cmpxchg [esi], ebx": 4,
+    "cmpxchg8b [esi]": 8,
+    "push dword [esi]": 4,
+    "pop dword [esi]": 4,
+    "call [esi]": 4,
+    "jmp [esi]": 4,
+    "bound eax, [esi]": 4,
+    "bt dword [esi], 3": 4,
+    "bts word [esi], ax": 2,
+    "shl dword [esi], 1": 4,
+    "shld [esi], eax, 3": 4,
+    "mul dword [esi]": 4,
+    "idiv word [esi]": 2,
+    "setc [esi]": 1,
+    "cmovz eax, [esi]": 4,
+    "lodsd": 4,
+    "lodsw": 2,
+    "lodsb": 1,
+    "stosd": 4,
+    "movsd": 4,
+    "rep movsd": 4,
+    "rep stosw": 2,
+    "rep movsb": 1,
+    "scasd": 4,
+    "cmpsw": 2,
+    "sgdt [esi]": 4,
+    "sidt [esi]": 4,
+    "sldt [esi]": 2,
+    "str [esi]": 2,
+    "smsw [esi]": 2,
+    "mov [esi], ds": 2,
+    "mov es, [esi]": 2,
+    "lar eax, [esi]": 2,
+    "verr [esi]": 2,
+    "les eax, [esi]": 4,
+    "call far [esi]": 4,
+    "push eax": 4,
+    "push ax": 2,
+    "push es": 4,
+    "pop eax": 4,
+    "pop word [ebx]": 2,
+    "pushad": 4,
+    "popad": 4,
+    "popaw": 2,
+    "ret": 4,
+    "retf": 4,
+    "iretd": 4,
+    "pushfd": 4,
+    "popfd": 4,
+    "leave": 4,
+    "enter 8, 1": 4,
+    "enter 8, 3": 4,
+    "call $ + 5": 4,
+    f"call {CODE_SELECTOR}:0x11000": 4,
+    "xlatb": 1,
+    "invlpg [esi]": 0,
+    "lea eax, [esi]": 0,
+}
