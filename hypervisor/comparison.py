@@ -7,14 +7,14 @@ effect on the guest's state differs. (A difference that disappears again is foun
 comes and goes between two points of the search.)
 
 States are compared as the guest sees them: registers, flags, selectors, control registers, table
-registers and all of RAM. Nothing is masked but RF, which the machine never keeps.
+registers and all of RAM. Nothing is masked.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hypervisor.technique import (
@@ -26,7 +26,7 @@ from hypervisor.technique import (
     technique_class,
 )
 from isa.boot import BootImage
-from isa.registers import EFLAGS_RF, GPR_NAMES, SEGMENT_NAMES
+from isa.registers import GPR_NAMES, SEGMENT_NAMES
 
 if TYPE_CHECKING:
     from isa.cpu_models import CpuModel
@@ -264,12 +264,7 @@ def _narrow(
 
 def same_state(first: Snapshot, second: Snapshot) -> bool:
     """Whether two states are the same to the guest."""
-    return all(getattr(first, f.name) == getattr(second, f.name) for f in _COMPARED) and not (
-        (first.eflags ^ second.eflags) & ~EFLAGS_RF
-    )
-
-
-_COMPARED: Final = tuple(field for field in fields(Snapshot) if field.name != "eflags")
+    return first == second
 
 
 def _state_differences(first: Technique, second: Technique) -> list[Difference]:
@@ -282,7 +277,7 @@ def _state_differences(first: Technique, second: Technique) -> list[Difference]:
         found += _different(name, one.selectors[index], other.selectors[index])
     for name in ("eip", "cpl", "cr0", "cr2", "cr3", "cr4"):
         found += _different(name, getattr(one, name), getattr(other, name))
-    found += _different("eflags", one.eflags & ~EFLAGS_RF, other.eflags & ~EFLAGS_RF)
+    found += _different("eflags", one.eflags, other.eflags)
     for name in ("gdtr", "idtr"):
         for part, ours, theirs in zip(
             ("base", "limit"), getattr(one, name), getattr(other, name), strict=True

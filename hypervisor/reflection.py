@@ -35,7 +35,7 @@ from hypervisor.task_switching import TASK_GATE, switch_task
 from hypervisor.technique import StopReason, VmStopped
 from hypervisor.vcpu import VirtualCpu
 from isa import vectors
-from isa.registers import CS, EFLAGS_IF, EFLAGS_NT, EFLAGS_RF, EFLAGS_TF, EFLAGS_VM, ESP, SS
+from isa.registers import CS, DR7_GD, EFLAGS_IF, EFLAGS_NT, EFLAGS_RF, EFLAGS_TF, EFLAGS_VM, ESP, SS
 
 
 class Kind(Enum):
@@ -64,7 +64,8 @@ class _Severity(Enum):
     DOUBLE_FAULT = auto()
 
 
-# Exceptions whose saved EFLAGS have RF set: faults, not traps, aborts or #DB.
+# Exceptions whose saved EFLAGS have RF set: faults, not traps or aborts. Those of #DB that do have
+# it set have set it before.
 _FAULTS: Final = frozenset(
     {
         vectors.DE,
@@ -167,6 +168,8 @@ def deliver(vcpu: VirtualCpu, memory: LinearMemory, event: Event) -> None:
         clear |= EFLAGS_IF
     vcpu.eflags &= ~clear
     vcpu.eip = offset
+    if event.vector == vectors.DB and event.kind is Kind.HARDWARE:
+        vcpu.dr[7] &= ~DR7_GD
 
 
 def _frame(vcpu: VirtualCpu, event: Event) -> list[int]:

@@ -6,7 +6,8 @@ is decided by readers of the counts (isa.ledger).
 """
 
 from isa.jit import jit
-from isa.state import CPL, CYCLES, RETIRED, State
+from isa.registers import EFLAGS_RF
+from isa.state import CPL, CYCLES, EFLAGS, RETIRED, State
 from isa.workspace import (
     BUDGET,
     COST,
@@ -19,6 +20,7 @@ from isa.workspace import (
     FAULT_VECTOR,
     LEFT,
     LIMIT_TOTAL,
+    RESUME_AT,
     TROUBLE,
     Workspace,
 )
@@ -64,6 +66,19 @@ def book(cpu: State, core: Workspace, total: int) -> None:
 def retired_total(cpu: State) -> int:
     """Instructions retired at all privilege levels, as of the last settlement."""
     return cpu[RETIRED] + cpu[RETIRED + 1] + cpu[RETIRED + 2] + cpu[RETIRED + 3]  # type: ignore[no-any-return]
+
+
+@jit
+def retired_by_run(core: Workspace) -> int:
+    """Instructions this run() has retired, the one being executed excluded."""
+    return core[LIMIT_TOTAL] - core[BUDGET] - core[LEFT]  # type: ignore[no-any-return]
+
+
+@jit
+def set_resume_flag(cpu: State, core: Workspace, completed: int) -> None:
+    """Set RF for the instruction being executed, or, if that is completed, for the next one."""
+    cpu[EFLAGS] |= EFLAGS_RF
+    core[RESUME_AT] = retired_by_run(core) + completed
 
 
 @jit

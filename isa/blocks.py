@@ -6,9 +6,9 @@ so that branches within a page can be linked directly; the page's generation tel
 is still valid.
 
 Odd cases (an instruction that crosses into the next page, code near the segment limit or outside
-RAM, single-stepping, the last instructions before a deadline) are decoded into scratch records
-that are executed once. Scratch records use only the cold handlers, so that control comes back to
-the slow entry after them.
+RAM, single-stepping, pages with instruction breakpoints, the last instructions before a deadline)
+are decoded into scratch records that are executed once. Scratch records use only the cold handlers,
+so that control comes back to the slow entry after them.
 """
 
 from isa import workspace as w
@@ -24,6 +24,7 @@ from isa.specialise import ENDS_BLOCK, H_END
 from isa.state import BASE, CPL, EIP, LIMIT, State
 from isa.vectors import GP
 from isa.virtual_interrupts import virtual_interrupt_due
+from isa.watched_pages import is_stopping_page
 from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
@@ -56,6 +57,8 @@ def find_block(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, limit: int
     offset = gva & 0xFFF
     page_end = eip + 0xFFF - offset
     if mode & MODE_TRAP or page_end > cpu[LIMIT + CS]:
+        return odd_block(cpu, core, ram, marks, gva, frame, user)
+    if core[w.BREAK_CODE] and is_stopping_page(core, gva >> 12):
         return odd_block(cpu, core, ram, marks, gva, frame, user)
     if frame + 4096 > core[w.RAM_BYTES]:
         return odd_block(cpu, core, ram, marks, gva, frame, user)

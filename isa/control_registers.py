@@ -1,15 +1,13 @@
-"""Control and debug registers: MOV to and from CRn and DRn, LMSW SMSW CLTS, INVLPG.
-
-Debug registers hold their values, DR6 and DR7 with their fixed bits, and DR7.GD protects them;
-there are no breakpoints.
+"""Control registers: MOV to and from CRn, LMSW SMSW CLTS, INVLPG. Debug registers: one call away.
 
 Source: SDM vol. 3A, "Control Registers", "Invalidation of TLBs and Paging-Structure Caches";
-vol. 3B, "Debug Registers"; vol. 2, the instructions named.
+vol. 2, the instructions named.
 """
 
 from isa import vectors
 from isa import workspace as w
 from isa.accounts import charge, raise_fault
+from isa.debug_registers import move_debug
 from isa.features import defined_cr0, defined_cr4
 from isa.generated import forms as f
 from isa.interrupt_flag import continue_after
@@ -29,22 +27,14 @@ from isa.registers import (
     CR0_PG,
     CR0_TS,
     CR0_WP,
-    CR4_DE,
     CR4_PAE,
     CR4_PGE,
     CR4_PSE,
 )
-from isa.state import BASE, CR0, CR2, CR3, CR4, DR, FEATURES, GPR, State
+from isa.state import BASE, CR0, CR2, CR3, CR4, FEATURES, GPR, State
 from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
-
-DR6_FIXED = 0xFFFF0FF0
-DR6_WRITABLE = 0x0000E00F
-DR6_BD = 1 << 13
-DR7_FIXED = 0x00000400
-DR7_WRITABLE = 0xFFFF23FF
-DR7_GD = 1 << 13
 
 _LMSW_BITS = CR0_PE | CR0_MP | CR0_EM | CR0_TS
 
@@ -147,39 +137,6 @@ def move_from_control(cpu: State, core: Workspace, at: int) -> int:
     else:
         return undefined(core)
     cpu[GPR + b_of(core[at])] = value
-    return DONE
-
-
-@jit
-def debug_register(cpu: State, core: Workspace, at: int) -> int:
-    """The debug register an instruction may access (DR4, DR5 alias DR6, DR7), or -1: #UD or #DB."""
-    number = a_of(core[at])
-    if number == 4 or number == 5:
-        if cpu[CR4] & CR4_DE:
-            return raise_fault(core, vectors.UD, -1)
-        number += 2
-    if cpu[DR + 7] & DR7_GD:
-        cpu[DR + 7] &= ~DR7_GD
-        cpu[DR + 6] |= DR6_BD
-        return raise_fault(core, vectors.DB, -1)
-    return number
-
-
-@jit
-def move_debug(cpu: State, core: Workspace, at: int, operation: int) -> int:
-    """MOV to and from DRn."""
-    number = debug_register(cpu, core, at)
-    if number < 0:
-        return TROUBLED
-    register = GPR + b_of(core[at])
-    if operation == f.O_MOV_FROM_DR:
-        cpu[register] = cpu[DR + number]
-    elif number == 6:
-        cpu[DR + 6] = cpu[register] & DR6_WRITABLE | DR6_FIXED
-    elif number == 7:
-        cpu[DR + 7] = cpu[register] & DR7_WRITABLE | DR7_FIXED
-    else:
-        cpu[DR + number] = cpu[register]
     return DONE
 
 

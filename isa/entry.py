@@ -7,8 +7,10 @@ Source: SDM vol. 3A, "Priority Among Concurrent Events"; "Single-Step Exception 
 """
 
 from isa import workspace as w
-from isa.accounts import retired_total, settle
+from isa.accounts import retired_by_run, retired_total, set_resume_flag, settle
 from isa.blocks import find_block
+from isa.breakpoints import DEFERRED, TRAPS_DUE, code_hits, derive, pending_conditions
+from isa.debug_registers import note_debug
 from isa.events import EXTERNAL, HARDWARE, deliver
 from isa.exits import Exit
 from isa.flags import read_eflags, set_status
@@ -17,8 +19,16 @@ from isa.generated.columns import OPERATION
 from isa.jit import jit
 from isa.modes import MODE_TRAP, refresh
 from isa.records import FORM_SHIFT, LEFT_SHIFT, TROUBLED
-from isa.registers import DR6_BS, EFLAGS_IF, EFLAGS_TF
-from isa.state import DR, EFLAGS, HALTED, PENDING_DEBUG, PENDING_INTERRUPT, SHADOW_AT, State
+from isa.registers import DR6_BS, EFLAGS_IF, EFLAGS_RF, EFLAGS_TF
+from isa.state import (
+    EFLAGS,
+    HALTED,
+    PENDING_DEBUG,
+    PENDING_INTERRUPT,
+    PENDING_TRAPS,
+    SHADOW_AT,
+    State,
+)
 from isa.vectors import DB
 from isa.workspace import Bytes, Workspace
 
@@ -45,14 +55,18 @@ def start(cpu: State, core: Workspace, budget: int) -> None:
     core[w.EXIT_D] = 0
     core[w.LAST_TOTAL] = -1
     core[w.FAULTS_IN_ROW] = 0
+    core[w.RESUME_AT] = 0
+    core[w.ITERATED] = 0
     set_status(core, cpu[EFLAGS])
     refresh(cpu, core)
+    derive(cpu, core)
 
 
 @jit
 def finish(cpu: State, core: Workspace) -> int:
     """Give the architectural state back; the reason of the exit."""
     settle(cpu, core)
+    expire_resume_flag(cpu, core)
     cpu[EFLAGS] = read_eflags(cpu, core)
     return core[w.EXIT_REASON]  # type: ignore[no-any-return]
 
@@ -69,13 +83,12 @@ def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
     """The record to continue with at cpu[EIP], its block taken from the budget; -1: exit."""
     while True:
         core[w.RESYNC] = 0
+        expire_resume_flag(cpu, core)
         if core[w.REPLAY_COUNT] and core[w.BUDGET] < core[w.LIMIT_TOTAL]:
             # The instruction that asked for device reads, always the first of a run(), is done.
             core[w.REPLAY_NEXT] = 0
             core[w.REPLAY_COUNT] = 0
-        if cpu[PENDING_DEBUG]:
-            cpu[PENDING_DEBUG] = 0
-            cpu[DR + 6] |= DR6_BS
+        if cpu[PENDING_DEBUG] | cpu[PENDING_TRAPS] and due_traps(cpu, core):
             if not deliver_or_exit(cpu, core, ram, marks, DB, -1, HARDWARE):
                 return -1
             continue
@@ -98,8 +111,15 @@ def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
             return exit_with(core, _HALT, 0)
         if limit <= 0:
             return exit_with(core, _BUDGET, 0)
-        if core[w.REPLAY_COUNT]:
+        if core[w.REPLAY_COUNT] or cpu[PENDING_TRAPS]:
             limit = 1
+        if core[w.BREAK_CODE]:
+            hits = code_hits(cpu, core)
+            if hits:
+                note_debug(cpu, hits)
+                if not deliver_or_exit(cpu, core, ram, marks, DB, -1, HARDWARE):
+                    return -1
+                continue
         core[w.MODE] &= ~MODE_TRAP
         if cpu[EFLAGS] & EFLAGS_TF:
             core[w.MODE] |= MODE_TRAP
@@ -109,9 +129,52 @@ def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
             core[w.BUDGET] -= core[w.OPS + (ip & w.OPS_MASK) * w.OPS_WORDS] >> LEFT_SHIFT & 127
             return ip
         cpu[PENDING_DEBUG] = 0
+        cpu[PENDING_TRAPS] = 0
         vector = core[w.FAULT_VECTOR]
         if not deliver_or_exit(cpu, core, ram, marks, vector, core[w.FAULT_ERROR], HARDWARE):
             return -1
+
+
+@jit
+def due_traps(cpu: State, core: Workspace) -> int:
+    """1 if debug traps come before the next instruction: they move from the state to DR6.
+
+    After MOV SS or POP SS they wait, but only for the instruction right after it.
+    """
+    if cpu[PENDING_TRAPS] & DEFERRED:
+        settle(cpu, core)
+        if cpu[SHADOW_AT] == retired_total(cpu):
+            return 0
+    conditions = pending_conditions(cpu)
+    if cpu[PENDING_DEBUG]:
+        conditions |= DR6_BS
+    cpu[PENDING_TRAPS] = 0
+    cpu[PENDING_DEBUG] = 0
+    if not conditions:
+        return 0
+    note_debug(cpu, conditions)
+    return 1
+
+
+@jit
+def expire_resume_flag(cpu: State, core: Workspace) -> None:
+    """Clear RF if the instruction it was set for has retired.
+
+    Nobody looks at RF while instructions follow one another, so that it is not cleared by each.
+    """
+    if cpu[EFLAGS] & EFLAGS_RF and core[w.RESUME_AT] != retired_by_run(core):
+        cpu[EFLAGS] &= ~EFLAGS_RF
+
+
+@jit
+def take_back(cpu: State, core: Workspace) -> None:
+    """An instruction will be executed again, all of it or, if it is repeated, the rest."""
+    if core[w.ITERATED]:
+        core[w.ITERATED] = 0
+        set_resume_flag(cpu, core, 0)
+        return
+    cpu[PENDING_DEBUG] = 0
+    cpu[PENDING_TRAPS] &= ~TRAPS_DUE
 
 
 @jit
@@ -138,15 +201,17 @@ def after_trouble(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
     if core[w.TROUBLE] == w.FAULT:
         core[w.BUDGET] += core[w.LEFT]
         core[w.LEFT] = 0
+        expire_resume_flag(cpu, core)
         cpu[PENDING_DEBUG] = 0
+        cpu[PENDING_TRAPS] = 0
         core[w.REPLAY_COUNT] = 0
         vector = core[w.FAULT_VECTOR]
         error = core[w.FAULT_ERROR]
         return 1 - deliver_or_exit(cpu, core, ram, marks, vector, error, HARDWARE)
-    if not core[w.EXIT_D]:
-        cpu[PENDING_DEBUG] = 0
     core[w.BUDGET] += core[w.LEFT] - (1 if core[w.EXIT_D] else 0)
     core[w.LEFT] = 0
+    if not core[w.EXIT_D]:
+        take_back(cpu, core)
     return 1
 
 

@@ -35,6 +35,7 @@ from isa.records import TRANSFER, TROUBLED
 from isa.registers import (
     CR0_PE,
     CS,
+    DR7_GD,
     DS,
     EFLAGS_AC,
     EFLAGS_IF,
@@ -74,6 +75,7 @@ from isa.state import (
     BASE,
     CPL,
     CR0,
+    DR,
     EFLAGS,
     EIP,
     GPR,
@@ -106,7 +108,8 @@ _GATE_TRAP32 = 0xF
 _SHUTDOWN = int(Exit.SHUTDOWN)
 _YIELD = int(Exit.YIELD)
 
-# Exceptions whose saved EFLAGS have RF set: faults, not traps, aborts or #DB.
+# Exceptions whose saved EFLAGS have RF set: faults, not traps or aborts. Those of #DB that do have
+# it set have set it in EFLAGS before (isa.debug_registers).
 _FAULTS = (
     (1 << vectors.DE)
     | (1 << vectors.BR)
@@ -180,6 +183,8 @@ def deliver(
     if status == TRANSFER:
         core[w.TROUBLE] = 0
         cpu[HALTED] = 0
+        if event == vectors.DB and (way == HARDWARE or way == PRIVILEGED):
+            cpu[DR + 7] &= ~DR7_GD  # the handler may use the debug registers
         if kind == EXTERNAL:
             cpu[PENDING_INTERRUPT] = -1
     return status
@@ -281,6 +286,8 @@ def deliver_protected(
 def saved_flags(cpu: State, core: Workspace, vector: int, kind: int) -> int:
     """EFLAGS for the interrupted program to find again."""
     image = read_eflags(cpu, core)
+    if kind >= SOFTWARE:
+        image &= ~EFLAGS_RF  # an instruction clears it when it begins
     if kind == HARDWARE and vector < 32 and _FAULTS >> vector & 1:
         image |= EFLAGS_RF  # faults restart past an instruction breakpoint
     return image

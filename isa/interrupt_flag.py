@@ -11,6 +11,7 @@ Source: SDM vol. 2, "PUSHF", "POPF", "CLI", "STI"; vol. 3A, "Masking Maskable Ha
 from isa import vectors
 from isa import workspace as w
 from isa.accounts import raise_fault, retired_total, settle_completed
+from isa.breakpoints import DEFERRED
 from isa.flags import read_eflags, write_eflags
 from isa.jit import jit
 from isa.modes import refresh
@@ -31,7 +32,7 @@ from isa.registers import (
     EFLAGS_VM,
 )
 from isa.stack import discard, peek, push
-from isa.state import CPL, EFLAGS, EIP, SHADOW_AT, State
+from isa.state import CPL, EFLAGS, EIP, PENDING_TRAPS, SHADOW_AT, State
 from isa.virtual_interrupts import check_virtual_image, load_virtual_flag, virtual_image
 from isa.workspace import Bytes, Workspace
 
@@ -119,5 +120,6 @@ def set_interrupt_flag(cpu: State, core: Workspace) -> int:
         return DONE
     if not cpu[EFLAGS] & EFLAGS_IF:
         arm_shadow(cpu, core)
+        cpu[PENDING_TRAPS] &= ~DEFERRED  # this shadow is one for interrupts only
         cpu[EFLAGS] |= EFLAGS_IF
     return continue_after(cpu, core)

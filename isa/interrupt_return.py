@@ -2,15 +2,15 @@
 
 IRET with NT set goes back to the task that the current one is nested in (isa.task_switch).
 
-RF is never kept: its only effect would be to mute instruction breakpoints, which this processor
-does not have, and it would end with the next instruction anyway.
+IRETD loads RF from the frame, which mutes instruction breakpoints for the instruction it returns
+to; IRET with 16-bit operands clears it.
 
 Source: SDM vol. 2, the Operation section of "IRET/IRETD"; vol. 3B, "8086 Emulation".
 """
 
 from isa import vectors
 from isa import workspace as w
-from isa.accounts import charge, raise_fault, settle_completed
+from isa.accounts import charge, raise_fault, set_resume_flag, settle_completed
 from isa.flags import read_eflags, write_eflags
 from isa.jit import jit
 from isa.modes import refresh
@@ -84,10 +84,10 @@ def interrupt_return(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: 
 
 @jit
 def restored_flags(cpu: State, core: Workspace, image: int, size: int) -> int:
-    """EFLAGS after popping `image` at the current privilege level. RF is dropped, see above."""
+    """EFLAGS after popping `image` at the current privilege level."""
     allowed = EFLAGS_STATUS | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT
     if size == 4:
-        allowed |= EFLAGS_AC | EFLAGS_ID
+        allowed |= EFLAGS_AC | EFLAGS_ID | EFLAGS_RF
     if cpu[CPL] <= cpu[EFLAGS] >> IOPL_SHIFT & 3:
         allowed |= EFLAGS_IF
     if cpu[CPL] == 0:
@@ -95,6 +95,17 @@ def restored_flags(cpu: State, core: Workspace, image: int, size: int) -> int:
         if size == 4:
             allowed |= EFLAGS_VIF | EFLAGS_VIP
     return read_eflags(cpu, core) & ~(allowed | EFLAGS_RF) | image & allowed
+
+
+@jit
+def load_flags(cpu: State, core: Workspace, value: int) -> None:
+    """Set EFLAGS. IRET is complete by now, so that RF is for the instruction it returns to.
+
+    IRET itself may have begun with RF set: that ends here.
+    """
+    write_eflags(cpu, core, value & ~EFLAGS_RF)
+    if value & EFLAGS_RF:
+        set_resume_flag(cpu, core, 1)
 
 
 @jit
@@ -110,7 +121,7 @@ def return_from_task(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> i
     link = read_table(cpu, core, ram, marks, cpu[BASE + TR], 2)
     if link < 0:
         return TROUBLED
-    image = read_eflags(cpu, core) & ~EFLAGS_NT
+    image = read_eflags(cpu, core) & ~(EFLAGS_NT | EFLAGS_RF)
     return switch_task(cpu, core, ram, marks, BY_RETURN, link, image, -1)
 
 
@@ -130,7 +141,7 @@ def return_same(
         return TROUBLED
     account_return(cpu, core)
     set_accessed(cpu, core, ram, marks, gva, high)
-    write_eflags(cpu, core, restored_flags(cpu, core, core[w.FRAME + 2], size))
+    load_flags(cpu, core, restored_flags(cpu, core, core[w.FRAME + 2], size))
     discard(cpu, 3 * size)
     commit_code(cpu, core[w.FRAME + 1] & M16, cpu[CPL], low, high)
     cpu[EIP] = core[w.FRAME]
@@ -164,7 +175,7 @@ def return_outer(
     account_return(cpu, core)
     set_accessed(cpu, core, ram, marks, gva, high)
     set_accessed(cpu, core, ram, marks, ss_gva, ss_high)
-    write_eflags(cpu, core, restored_flags(cpu, core, core[w.FRAME + 2], size))
+    load_flags(cpu, core, restored_flags(cpu, core, core[w.FRAME + 2], size))
     commit_code(cpu, selector, selector & 3, low, high)
     commit_stack(cpu, ss, ss_low, ss_high)
     set_stack_pointer(cpu, core[w.FRAME + 3])
@@ -183,7 +194,7 @@ def return_to_v86(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
         raise_fault(core, vectors.GP, 0)
         return TROUBLED
     account_return(cpu, core)
-    write_eflags(cpu, core, core[w.FRAME + 2] & EFLAGS_DEFINED & ~EFLAGS_RF)
+    load_flags(cpu, core, core[w.FRAME + 2] & EFLAGS_DEFINED)
     cpu[CPL] = 3
     cpu[GPR + ESP] = core[w.FRAME + 3]
     fill_real(cpu, CS, core[w.FRAME + 1] & M16)
@@ -217,11 +228,11 @@ def return_real(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, size: int
     if not virtual:
         allowed |= EFLAGS_IF
     if size == 4:
-        allowed |= EFLAGS_AC | EFLAGS_ID
+        allowed |= EFLAGS_AC | EFLAGS_ID | EFLAGS_RF
     if not cpu[EFLAGS] & EFLAGS_VM:
         allowed |= EFLAGS_IOPL
     kept = read_eflags(cpu, core) & ~(allowed | EFLAGS_RF)
-    write_eflags(cpu, core, kept | image & allowed)
+    load_flags(cpu, core, kept | image & allowed)
     if virtual:
         load_virtual_flag(cpu, image)
     discard(cpu, 3 * size)

@@ -10,6 +10,7 @@ owner after the instruction. So an instruction never half happens.
 
 from isa import workspace as w
 from isa.accounts import charge, raise_fault
+from isa.breakpoints import watch_data
 from isa.codemap import store_checked
 from isa.exits import Exit
 from isa.jit import jit, load16, load32
@@ -117,6 +118,8 @@ def read_linear(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, size: int, user: int
 ) -> int:
     """Load 1, 2 or 4 bytes. Returns the value, or -1 after recording a fault or an exit."""
+    if core[w.BREAK_DATA]:
+        watch_data(cpu, core, gva, size, 0)
     first = translate(cpu, core, ram, marks, gva, 0, user)
     if first < 0:
         return -1
@@ -173,6 +176,8 @@ def write_linear(
     user: int,
 ) -> int:
     """Store 1, 2 or 4 bytes. Returns 0, or -1 after recording a fault (nothing is written then)."""
+    if core[w.BREAK_DATA]:
+        watch_data(cpu, core, gva, size, 1)
     first = translate(cpu, core, ram, marks, gva, 1, user)
     if first < 0:
         return -1

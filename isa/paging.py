@@ -20,6 +20,7 @@ from isa.page_walk import FRAME, RIGHT_DIRTY, RIGHT_GLOBAL, RIGHT_LARGE, RIGHT_W
 from isa.registers import CR4_PGE
 from isa.state import CR4, State
 from isa.tlb_check import checked_walk, invalidate_checked
+from isa.watched_pages import is_watched_page
 from isa.workspace import Bytes, Workspace
 
 STORES = RIGHT_WRITE | RIGHT_DIRTY  # a store needs nothing of the tables any more
@@ -63,6 +64,8 @@ def refresh_tags(core: Workspace, marks: Bytes, entry: int, page: int) -> None:
     frame = core[entry + w.TLB_FRAME]
     in_ram = frame + 4096 <= core[w.RAM_BYTES] and not core[w.TLB_CHECK]
     plain = in_ram and page <= core[w.FLAT_LAST_PAGE]
+    if core[w.BREAK_DATA] and is_watched_page(core, page):
+        plain = False
     stores = (
         plain
         and core[entry + w.TLB_RIGHTS] & STORES == STORES

@@ -10,6 +10,7 @@ Source: SDM vol. 1, "Input/Output", "I/O Permission Bit Map"; vol. 2, "IN", "OUT
 from isa import vectors
 from isa import workspace as w
 from isa.accounts import charge, raise_fault
+from isa.breakpoints import watch_port
 from isa.exits import Exit
 from isa.generated import forms as f
 from isa.generated.columns import IMM, OPERATION, OPSIZE
@@ -110,6 +111,8 @@ def execute_port(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int)
     port = core[at + 2] & 0xFF if IMM[form, 0] else cpu[GPR + EDX] & 0xFFFF
     if check_port(cpu, core, ram, marks, port, size) < 0:
         return TROUBLED
+    if core[w.BREAK_PORT]:
+        watch_port(cpu, core, port, size)
     charge(cpu, core, w.EVENT_PORT, 1)
     mask = (1 << size * 8) - 1
     if OPERATION[form] == f.O_IN:

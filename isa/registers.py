@@ -80,8 +80,16 @@ CR4_PCE: Final = 1 << 8
 CR4_UMIP: Final = 1 << 11
 CR4_VMXE: Final = 1 << 13
 
+DR6_HITS: Final = 0xF  # B0 to B3: which breakpoints
+DR6_BD: Final = 1 << 13  # a debug register was about to be accessed while DR7.GD was set
 DR6_BS: Final = 1 << 14  # the trap was a single step
-DR6_BT: Final = 1 << 15  # the trap was a switch to a task whose TSS asks for it
+DR6_BT: Final = 1 << 15  # a task switch to a task whose T flag is set
+DR6_FIXED: Final = 0xFFFF0FF0
+DR6_WRITABLE: Final = DR6_HITS | DR6_BD | DR6_BS | DR6_BT
+DR7_ENABLED: Final = 0xFF  # L0 G0 … L3 G3
+DR7_FIXED: Final = 0x400
+DR7_GD: Final = 1 << 13
+DR7_WRITABLE: Final = 0xFFFF23FF
 
 # Page-table entries, 32-bit paging.
 PTE_P: Final = 1 << 0

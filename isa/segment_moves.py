@@ -10,6 +10,7 @@ Interrupts When Switching Stacks".
 from isa import vectors
 from isa import workspace as w
 from isa.accounts import raise_fault
+from isa.breakpoints import defer
 from isa.generated import forms as f
 from isa.generated.columns import KIND
 from isa.interrupt_flag import arm_shadow, continue_after
@@ -49,9 +50,10 @@ def load_segment(
 
 @jit
 def switch_stack(cpu: State, core: Workspace) -> int:
-    """Complete a load of SS: neither interrupt nor single-step trap before the next instruction."""
+    """Complete a load of SS: neither interrupt nor debug exception before the next instruction."""
     arm_shadow(cpu, core)
     cpu[PENDING_DEBUG] = 0
+    defer(cpu, core)
     return continue_after(cpu, core)
 
 

@@ -14,6 +14,7 @@ Source: SDM vol. 3A, "Protected-Mode Memory Management", "Limit Checking", "Type
 from isa import vectors
 from isa import workspace as w
 from isa.accounts import charge, raise_fault
+from isa.breakpoints import watch_data
 from isa.jit import jit, load32
 from isa.memory import probe_write, read_physical, translate, write_linear
 from isa.modes import refresh
@@ -150,6 +151,8 @@ def read_table(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, 
 
     Tables are memory: addresses without RAM read as all ones, as paging structures do.
     """
+    if core[w.BREAK_DATA]:
+        watch_data(cpu, core, gva, size, 0)
     if (gva & 0xFFF) + size <= 4096:
         address = translate(cpu, core, ram, marks, gva, 0, 0)
         if address < 0:
@@ -170,7 +173,7 @@ def read_table(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, 
 @jit
 def read_pair(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int) -> tuple[int, int]:
     """Two doublewords of a system table; the first is -1 after a page fault."""
-    if (gva & 0xFFF) + 8 <= 4096:
+    if (gva & 0xFFF) + 8 <= 4096 and not core[w.BREAK_DATA]:
         address = translate(cpu, core, ram, marks, gva, 0, 0)
         if address < 0:
             return -1, 0

@@ -93,7 +93,7 @@ def read_frame(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, count: int
     gva = (cpu[BASE + SS] + top) & M32
     user = 1 if cpu[CPL] == 3 else 0
     plain = 1 if last <= pointer_mask(attributes) and (gva & 0xFFF) + count * size <= 4096 else 0
-    if plain and limit_allows(attributes, cpu[LIMIT + SS], top, last):
+    if plain and not core[w.BREAK_DATA] and limit_allows(attributes, cpu[LIMIT + SS], top, last):
         address = translate(cpu, core, ram, marks, gva, 0, user)
         if address < 0 or check_alignment(core, gva, size, user) < 0:
             return -1
@@ -125,8 +125,11 @@ def room_for_frame(attributes: int, limit: int, top: int, count: int, size: int)
 
 @jit
 def plain_place(core: Workspace, marks: Bytes, address: int, size: int) -> int:
-    """The physical address itself if `size` bytes there are RAM without code; else SCATTERED."""
-    if address + size > core[w.RAM_BYTES]:
+    """The physical address itself if `size` bytes there are RAM without code; else SCATTERED.
+
+    While there are data breakpoints, every word is compared with them.
+    """
+    if core[w.BREAK_DATA] or address + size > core[w.RAM_BYTES]:
         return SCATTERED
     return SCATTERED if marks[core[w.RAM_BYTES] + (address >> 12)] & w.PAGE_HAS_CODE else address
 

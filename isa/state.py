@@ -62,6 +62,7 @@ FIELDS: Final[tuple[tuple[str, int], ...]] = (
     ("halted", 1),  # activity state: 1 after HLT until an interrupt
     ("shadow_at", 1),  # interrupts are inhibited while the retired total equals this (STI, MOV SS)
     ("pending_interrupt", 1),  # external interrupt accepted but not yet delivered: vector or -1
+    ("pending_traps", 1),  # DR6 bits of traps that come before the next instruction
     ("pending_debug", 1),  # the last instruction began with EFLAGS.TF set: #DB comes next
     ("retired", 4),  # instructions retired at CPL 0 .. 3
     ("cycles", 1),  # modelled cycles: the clock of the ledger
@@ -111,6 +112,7 @@ TSC_OFFSET: Final[int] = _AT["tsc_offset"]
 HALTED: Final[int] = _AT["halted"]
 SHADOW_AT: Final[int] = _AT["shadow_at"]
 PENDING_INTERRUPT: Final[int] = _AT["pending_interrupt"]
+PENDING_TRAPS: Final[int] = _AT["pending_traps"]
 PENDING_DEBUG: Final[int] = _AT["pending_debug"]
 RETIRED: Final[int] = _AT["retired"]
 CYCLES: Final[int] = _AT["cycles"]

@@ -9,7 +9,9 @@ Source: SDM vol. 2B, "REP/REPE/REPZ/REPNE/REPNZ"; vol. 1, "String Instructions".
 """
 
 from isa import workspace as w
-from isa.accounts import charge, raise_fault
+from isa.accounts import charge
+from isa.breakpoints import pending_conditions, watch_port
+from isa.debug_registers import raise_debug
 from isa.exits import Exit
 from isa.generated import forms as f
 from isa.generated.columns import OPERATION, OPSIZE, REP
@@ -30,8 +32,7 @@ from isa.records import (
 )
 from isa.registers import DR6_BS, EAX, ECX, EDI, EDX, EFLAGS_DF, ES, ESI, FS
 from isa.segmentation import linear_address
-from isa.state import DR, EFLAGS, EIP, GPR, State
-from isa.vectors import DB
+from isa.state import EFLAGS, EIP, GPR, PENDING_TRAPS, State
 from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
@@ -100,19 +101,32 @@ def execute_string(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: in
         if result != DONE:
             if not finished:
                 cpu[EIP] = core[w.LINEAR]
-                core[w.EXIT_D] = 0
+                leave_between(core, _PORT_OUT)
             return TROUBLED
         if finished:
             return DONE
-        if core[w.MODE] & MODE_TRAP:  # a single step is one iteration
-            cpu[DR + 6] |= DR6_BS
-            raise_fault(core, DB, -1)
-            return TROUBLED
+        if core[w.MODE] & MODE_TRAP or cpu[PENDING_TRAPS]:
+            return trap_between(cpu, core)
         if core[w.POSTED_COUNT]:
-            return leave(core, _MEMORY_WRITE)
+            return leave_between(core, _MEMORY_WRITE)
         if core[w.RESYNC]:
             break
-    return leave(core, _YIELD)
+    return leave_between(core, _YIELD)
+
+
+@jit
+def leave_between(core: Workspace, reason: int) -> int:
+    """End run() between two iterations."""
+    core[w.ITERATED] = 1
+    return leave(core, reason)
+
+
+@jit
+def trap_between(cpu: State, core: Workspace) -> int:
+    """#DB between two iterations: a single step is one iteration."""
+    step = DR6_BS if core[w.MODE] & MODE_TRAP else 0
+    raise_debug(cpu, core, step | pending_conditions(cpu))
+    return TROUBLED
 
 
 @jit
@@ -246,6 +260,8 @@ def input_iteration(
         core[w.EXIT_A] = port
         core[w.EXIT_B] = size
         return leave(core, _PORT_STRING)
+    if core[w.BREAK_PORT]:
+        watch_port(cpu, core, port, size)
     charge(cpu, core, w.EVENT_PORT, 1)
     write_linear(cpu, core, ram, marks, target, size, value, user)
     advance(cpu, EDI, step, wrap)
@@ -267,6 +283,8 @@ def output_iteration(
     port = cpu[GPR + EDX] & 0xFFFF
     if check_port(cpu, core, ram, marks, port, size) < 0:
         return TROUBLED
+    if core[w.BREAK_PORT]:
+        watch_port(cpu, core, port, size)
     advance(cpu, ESI, step, wrap)
     charge(cpu, core, w.EVENT_PORT, 1)
     core[w.EXIT_A] = port

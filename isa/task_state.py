@@ -9,6 +9,7 @@ Source: SDM vol. 3A, "Task-State Segment (TSS)", "16-Bit Task-State Segment (TSS
 from isa import vectors
 from isa import workspace as w
 from isa.accounts import raise_fault
+from isa.breakpoints import derive
 from isa.flags import write_eflags
 from isa.jit import jit
 from isa.memory import write_linear
@@ -22,7 +23,6 @@ from isa.registers import (
     CS,
     EFLAGS_DEFINED,
     EFLAGS_NT,
-    EFLAGS_RF,
     EFLAGS_VM,
     FS,
     GS,
@@ -134,7 +134,8 @@ def load_registers(cpu: State, core: Workspace, nested: int) -> None:
     """What else a TSS holds but the descriptors: segment registers are unusable until then."""
     cpu[CR0] |= CR0_TS
     cpu[DR + 7] &= ~_DR7_LOCAL
-    image = core[_F_EFLAGS] & EFLAGS_DEFINED & ~EFLAGS_RF
+    derive(cpu, core)
+    image = core[_F_EFLAGS] & EFLAGS_DEFINED
     write_eflags(cpu, core, image | (EFLAGS_NT if nested else 0))
     cpu[EIP] = core[_F_EIP]
     for number in range(8):

@@ -21,7 +21,9 @@ Conditions Checked During a Task Switch"; vol. 2, the Operation sections of "JMP
 
 from isa import vectors
 from isa import workspace as w
-from isa.accounts import charge, raise_fault, settle, settle_completed
+from isa.accounts import charge, raise_fault, set_resume_flag, settle, settle_completed
+from isa.breakpoints import pending_conditions
+from isa.debug_registers import note_debug
 from isa.flags import read_eflags
 from isa.jit import jit
 from isa.memory import probe_write, translate, write_linear
@@ -37,6 +39,7 @@ from isa.registers import (
     DR6_BS,
     DR6_BT,
     DS,
+    EFLAGS_RF,
     EFLAGS_VM,
     ES,
     FS,
@@ -75,7 +78,6 @@ from isa.state import (
     ATTRIBUTES,
     BASE,
     CPL,
-    DR,
     EFLAGS,
     EIP,
     GDTR_BASE,
@@ -289,7 +291,8 @@ def begin_task(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, error: int
         return raise_fault(core, vectors.GP, 0)
     if not trap:
         return 0
-    cpu[DR + 6] |= DR6_BT | (DR6_BS if cpu[PENDING_DEBUG] else 0)
+    step = DR6_BS if cpu[PENDING_DEBUG] else 0
+    note_debug(cpu, DR6_BT | step | pending_conditions(cpu))
     return raise_fault(core, vectors.DB, -1)
 
 
@@ -323,6 +326,8 @@ def switch_task(
     failed = read_task(cpu, core, ram, marks, base_of(low, high), high >> 8 & TYPE_IS_32_BIT)
     if failed == 0:
         load_registers(cpu, core, 1 if how == BY_CALL or how == BY_EVENT else 0)
+        if cpu[EFLAGS] & EFLAGS_RF:
+            set_resume_flag(cpu, core, 0 if how == BY_EVENT else 1)
         failed = begin_task(cpu, core, ram, marks, error, core[F_TRAP])
     if failed == 0:
         return TRANSFER
@@ -361,4 +366,5 @@ def transfer_to_task(
     elif dpl_of(high) < cpu[CPL] or dpl_of(high) < selector & 3:
         selector_fault(core, vectors.GP, selector)
         return TROUBLED
-    return switch_task(cpu, core, ram, marks, how, selector, read_eflags(cpu, core), -1)
+    image = read_eflags(cpu, core) & ~EFLAGS_RF
+    return switch_task(cpu, core, ram, marks, how, selector, image, -1)

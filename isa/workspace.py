@@ -66,6 +66,16 @@ TLB_GLOBAL_BASE: Final = 69  # tag of the current generation of global pages
 TLB_CHECK: Final = 70  # where the table of isa.tlb_check begins, 0 on a machine that does not check
 LACKS: Final = 49  # what follows from the processor's model: all bits but those of its features,
 LACKS_EFLAGS: Final = 50  # and all flags but those that it has
+# Enabled breakpoints, see isa.breakpoints.
+BREAK_ENABLED: Final = 96  # what DR7 said when the following was derived; 0: nothing is enabled
+BREAK_CODE: Final = 97  # set of breakpoint numbers: on instructions
+BREAK_DATA: Final = 98  # on data
+BREAK_PORT: Final = 99  # on ports
+BREAKPOINTS: Final = 4
+BREAK_CODE_PAGE: Final = 104  # 4 linear pages, -1: none
+BREAK_DATA_PAGE: Final = 108
+RESUME_AT: Final = 112  # instructions retired by this run() when RF, if set, was set
+ITERATED: Final = 113  # 1: a repeated instruction leaves run() after an iteration, not before one
 
 
 # --- events: what is counted and charged -----------------------------------------------------
@@ -227,5 +237,7 @@ def reset(core: Workspace) -> None:
     core[OPS_NEXT] = SCRATCH_RECORDS
     core[CODE_SEGMENTS : CODE_SEGMENTS + 2 * CODE_SEGMENT_COUNT] = -1
     core[CODE_SEGMENT_NEXT] = 0
+    core[BREAK_ENABLED:BREAK_CODE_PAGE] = 0
+    core[BREAK_CODE_PAGE : BREAK_DATA_PAGE + BREAKPOINTS] = -1
     core[DELIVERING] = -1
     core[FAULT_VECTOR] = -1

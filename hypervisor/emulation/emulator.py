@@ -22,6 +22,7 @@ from hypervisor.vcpu import VirtualCpu
 from isa.disassembly import OVERLONG, TRUNCATED, DecodeError, decode
 from isa.encoder import MAX_LENGTH
 from isa.instruction import Instruction, Memory
+from isa.registers import EFLAGS_RF
 
 
 class Host(Protocol):
@@ -48,6 +49,9 @@ class Host(Protocol):
     def descriptor_tables_changed(self) -> None:
         """GDTR or LDTR was loaded."""
 
+    def breakpoints_changed(self) -> None:
+        """A debug register was written."""
+
 
 class Emulator:
     """Interprets instructions on one virtual processor."""
@@ -70,6 +74,7 @@ class Emulator:
         self.is_complete = True
         if not instruction.form.needs & vcpu.features:
             raise undefined_opcode()
+        vcpu.eflags &= ~EFLAGS_RF
         if instruction.form.privilege:
             check_privilege(vcpu, self.memory, instruction)
         routines()[instruction.form.operation](self, instruction)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from hypervisor.emulation.operands import size_mask, write_low
 from hypervisor.vcpu import VirtualCpu
 from isa.instruction import Instruction
-from isa.registers import DS, EAX, ECX, EDI, EFLAGS_DF, ES, ESI
+from isa.registers import DS, EAX, ECX, EDI, EFLAGS_DF, EFLAGS_RF, EFLAGS_TF, ES, ESI
 
 if TYPE_CHECKING:
     from hypervisor.emulation.emulator import Emulator, Routine
@@ -39,7 +39,7 @@ def step(vcpu: VirtualCpu, register: int, size: int, instruction: Instruction) -
 
 
 def repeat(emulator: Emulator, instruction: Instruction, iteration: Callable[[], None]) -> None:
-    """Run the iteration once, or ECX times; pauses between two of them if the host wants that."""
+    """Run the iteration once, or ECX times; pauses between two of them if host or TF wants that."""
     if not instruction.prefixes.repeat:
         iteration()
         return
@@ -48,8 +48,11 @@ def repeat(emulator: Emulator, instruction: Instruction, iteration: Callable[[],
         iteration()
         bits = instruction.prefixes.address_bits
         write_low(vcpu, ECX, bits, vcpu.gpr[ECX] - 1)
-        if index_register(vcpu, ECX, instruction) and emulator.host.must_yield():
+        if not index_register(vcpu, ECX, instruction):
+            return
+        if vcpu.eflags & EFLAGS_TF or emulator.host.must_yield():
             emulator.is_complete = False
+            vcpu.eflags |= EFLAGS_RF  # as between any two iterations
             return
 
 

@@ -16,14 +16,6 @@ from hypervisor.emulation.operands import offset_of, read_operand, write_operand
 from hypervisor.faults import GuestFault, general_protection, undefined_opcode
 from hypervisor.segment_loading import load_local_table, load_task_register
 from isa import vectors
-from isa.control_registers import (
-    DR6_BD,
-    DR6_FIXED,
-    DR6_WRITABLE,
-    DR7_FIXED,
-    DR7_GD,
-    DR7_WRITABLE,
-)
 from isa.features import defined_cr0, defined_cr4
 from isa.instruction import Instruction, Memory, Register
 from isa.model_specific import (
@@ -50,6 +42,13 @@ from isa.registers import (
     CR0_TS,
     CR4_DE,
     CS,
+    DR6_BD,
+    DR6_FIXED,
+    DR6_HITS,
+    DR6_WRITABLE,
+    DR7_FIXED,
+    DR7_GD,
+    DR7_WRITABLE,
     EAX,
     ECX,
     EDX,
@@ -187,8 +186,8 @@ def _debug_number(emulator: Emulator, number: int) -> int:
             raise undefined_opcode()
         number += 2
     if vcpu.dr[7] & DR7_GD:
-        vcpu.dr[7] &= ~DR7_GD
-        vcpu.dr[6] |= DR6_BD
+        vcpu.dr[6] = vcpu.dr[6] & ~DR6_HITS | DR6_BD
+        vcpu.eflags |= EFLAGS_RF
         raise GuestFault(vectors.DB)
     return number
 
@@ -202,6 +201,7 @@ def _mov_to_dr(emulator: Emulator, instruction: Instruction) -> None:
     elif number == 7:
         value = value & DR7_WRITABLE | DR7_FIXED
     vcpu.dr[number] = value
+    emulator.host.breakpoints_changed()
 
 
 def _mov_from_dr(emulator: Emulator, instruction: Instruction) -> None:

@@ -42,6 +42,7 @@ from isa.registers import (
     CS,
     EFLAGS_NT,
     EFLAGS_OF,
+    EFLAGS_RF,
     EFLAGS_VIF,
     EFLAGS_VIP,
     EFLAGS_VM,
@@ -117,6 +118,8 @@ def _returned_flags(emulator: Emulator, image: int, size: int) -> int:
     vcpu = emulator.vcpu
     image &= vcpu.known_eflags
     eflags = restored_flags(vcpu.eflags, image, size, vcpu.cpl)
+    if size == 4:
+        eflags |= image & EFLAGS_RF
     if vcpu.cpl == 0 and size == 4:
         virtual = EFLAGS_VIF | EFLAGS_VIP
         eflags = eflags & ~virtual | image & virtual

@@ -63,8 +63,13 @@ class Crossing:
 
     # --- leaving the guest ---------------------------------------------------------------------
 
-    def leave(self, frame: Frame) -> None:
-        """Take over what the guest has done to its registers, data segments excepted."""
+    def leave(self, frame: Frame, *, is_fault: bool, progressed: bool) -> None:
+        """Take over what the guest has done to its registers, data segments excepted.
+
+        Args:
+            is_fault: whether RF in the frame is there to mark a fault.
+            progressed: whether an instruction has completed, which ends RF.
+        """
         vcpu = self._vcpu
         vcpu.gpr = self._world.general_registers
         vcpu.gpr[ESP] = frame.esp
@@ -74,8 +79,11 @@ class Crossing:
         if frame.ss != self._ss:
             vcpu.segments[SS] = self._loaded_by_guest(frame.ss)
         kept = _VIRTUAL | EFLAGS_TF if self._is_stepping else _VIRTUAL
-        # RF in the frame is the machine's: it marks the frame of a fault.
-        vcpu.eflags = frame.eflags & ~(kept | EFLAGS_RF) | vcpu.eflags & kept
+        if is_fault:
+            kept |= EFLAGS_RF
+        vcpu.eflags = frame.eflags & ~kept | vcpu.eflags & kept
+        if is_fault and progressed:
+            vcpu.eflags &= ~EFLAGS_RF
 
     def _loaded_by_guest(self, selector: int) -> Segment:
         assert selector & SELECTOR_RPL == self._ring, "the guest changed its ring by itself"
@@ -148,7 +156,7 @@ class Crossing:
         self._choose_selectors()
         self._is_stepping = stepping
         self._descriptors.set_user_mode(vcpu.cpl == 3)
-        eflags = vcpu.eflags & ~(_VIRTUAL | EFLAGS_VM | EFLAGS_RF) | EFLAGS_IF
+        eflags = vcpu.eflags & ~(_VIRTUAL | EFLAGS_VM) | EFLAGS_IF
         if stepping:
             eflags |= EFLAGS_TF
         frame = Frame(0, vcpu.eip, self._cs, eflags, vcpu.gpr[ESP], self._ss)

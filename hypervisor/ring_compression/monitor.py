@@ -58,6 +58,9 @@ from isa.registers import (
     CR4_PAE,
     CR4_PVI,
     CR4_UMIP,
+    DR6_BS,
+    DR6_HITS,
+    DR7_ENABLED,
     ECX,
     EFLAGS_TF,
     LDTR,
@@ -71,8 +74,8 @@ _INSTRUCTION_FAULTS: Final = frozenset({vectors.GP, vectors.NP, vectors.SS, vect
 _SHARED_CR0: Final = CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_AM
 _SHARED_CR4: Final = CR4_UMIP
 
+_SEGMENT_LOADS: Final = frozenset({"MOV_TO_SREG", "POP_SREG"})
 _EVENTS: Final = frozenset({"INT", "INT3", "INTO"})
-_DR6_BS: Final = 1 << 14
 _STRING_ITERATIONS: Final = 4096  # a repeated instruction is taken up again after that many
 
 
@@ -173,6 +176,11 @@ class RingMonitor:
         self.descriptors.drop_tables()
         self.world.load_local_table(is_present=self.vcpu.segments[LDTR].is_usable)
 
+    def breakpoints_changed(self) -> None:
+        """A debug register was written: the machine's own are not lent to the guest."""
+        if self.vcpu.dr[7] & DR7_ENABLED:
+            raise VmStopped(StopReason.ERROR, "the guest enables a breakpoint in DR7")
+
     # --- running -------------------------------------------------------------------------------
 
     def run_to_exit(self, until: int) -> None:
@@ -188,10 +196,12 @@ class RingMonitor:
         self.machine.arm_counter(until - self._emulated, layout.COUNTER_VECTOR)
         while (vector := world.run()) is None:
             pass
+        before = self.completed
         self.completed = world.outer_retired + self._emulated
         self.linear.forget_translations()
         frame = world.frame()
-        self.crossing.leave(frame)
+        is_fault = vector not in (layout.COUNTER_VECTOR, vectors.DB)
+        self.crossing.leave(frame, is_fault=is_fault, progressed=self.completed != before)
         self.accounts.charge("dispatch")
         self._livelock.note(self.completed, self.vcpu.gpr[ECX])
         try:
@@ -233,14 +243,19 @@ class RingMonitor:
             self._mappings_changed = True
 
     def _debug(self, stepped: bool) -> None:
-        """#DB: the end of a window, or the guest's own single-stepping, or both."""
+        """#DB: the end of a window, or the guest's own single-stepping, or both; or INT1."""
         if stepped:
             self.accounts.exits["single_step"] += 1
-        if not stepped or self.vcpu.eflags & EFLAGS_TF:
+        if not self.world.take_single_step():
+            self._reflect_debug()
+        elif not stepped or self.vcpu.eflags & EFLAGS_TF:
             self._trap_single_step()
 
     def _trap_single_step(self) -> None:
-        self.vcpu.dr[6] |= _DR6_BS
+        self.vcpu.dr[6] = self.vcpu.dr[6] & ~DR6_HITS | DR6_BS
+        self._reflect_debug()
+
+    def _reflect_debug(self) -> None:
         self._reflect(Event(vectors.DB, None, Kind.HARDWARE, self.vcpu.eip), "exception")
 
     def _instruction_fault(self, vector: int, error: int) -> None:
@@ -309,8 +324,15 @@ class RingMonitor:
         if is_complete:
             self._emulated += 1
             self.completed += 1
-            if stepped and instruction.form.operation not in _EVENTS:
-                self._trap_single_step()
+        if stepped and not (is_complete and self._is_never_stepped(instruction)):
+            self._trap_single_step()
+
+    def _is_never_stepped(self, instruction: Instruction) -> bool:
+        """Whether no single-step trap follows an instruction: it entered a handler or loaded SS."""
+        operation = instruction.form.operation
+        if operation in _SEGMENT_LOADS:
+            return self.vcpu.shadow_at == self.completed
+        return operation in _EVENTS
 
     def set_device_time(self) -> None:
         """A device sees how many instructions were completed before the one that accesses it."""

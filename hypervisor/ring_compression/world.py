@@ -36,6 +36,8 @@ from isa.registers import (
     CR0_PG,
     CR0_WP,
     CR4_TSD,
+    DR6_BS,
+    DR6_FIXED,
     ESP,
     PTE_A,
     PTE_D,
@@ -274,6 +276,12 @@ class World:
     def page_fault_address(self) -> Gva:
         """CR2."""
         return Gva(self.cpu[state.CR2])
+
+    def take_single_step(self) -> bool:
+        """Whether the last #DB was a single step; DR6 is cleared, as a handler should."""
+        single = bool(self.cpu[state.DR + 6] & DR6_BS)
+        self.cpu[state.DR + 6] = DR6_FIXED
+        return single
 
     @property
     def outer_retired(self) -> int:

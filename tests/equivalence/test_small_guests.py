@@ -89,7 +89,7 @@ KERNEL_INSTRUCTIONS = [
     "mov eax, 0x1234\nmov cr2, eax\nmov ebx, cr2",
     "db 0x0F, 0x22, 0xC8",  # MOV CR1
     "mov ax, 0xF\nlmsw ax\nmov ebx, cr0",
-    "mov eax, 0x12345678\nmov dr0, eax\nmov dr7, eax\nmov ebx, dr7\nmov ecx, dr6",
+    "mov eax, 0x12345678\nmov dr0, eax\nmov al, 0\nmov dr7, eax\nmov ebx, dr7\nmov ecx, dr6",
     "mov eax, 8\nmov cr4, eax\nmov ebx, dr4",  # CR4.DE: #UD
     "mov ecx, 0x174\nmov eax, 8\nxor edx, edx\nwrmsr\nrdmsr",
     "mov ecx, 0x10\nmov eax, 1000\nwrmsr\nrdtsc",
@@ -245,6 +245,42 @@ def test_accessed_bits_of_descriptors_appear_in_the_guests_table():
     """)
     assert ring.read_u32(0x1D0000) & 0x100
     assert ring.read_u32(0x1D0004) & 0x100
+
+
+DEBUGGED = {
+    "int1": "int1",
+    "general detect": "mov eax, 0x2400\nmov dr7, eax\nmov ebx, dr0\nmov ecx, dr7",
+    "steps": "xor ecx, ecx\ncli\nmov eax, cr0\npush eax\npop ebx",
+    "steps of repetitions": """
+        mov esi, SCRATCH
+        mov edi, SCRATCH + 16
+        mov edx, 0x61
+        mov ecx, 3
+        rep insb
+        mov ecx, 3
+        mov edx, 0x80
+        rep outsb
+        mov ecx, 2
+        rep movsb
+    """,
+    "steps over a load of ss": "mov eax, KERNEL_DATA\nmov ss, eax\nnop\nnop",
+}
+
+
+@pytest.mark.parametrize("name", DEBUGGED)
+def test_debug_exceptions_are_the_same(name):
+    """With their frames, which the handler logs: EIP, and EFLAGS with RF and TF."""
+    step = name.startswith("steps")
+    ring = assert_equal(f"""
+        {"push dword 0x102" if step else ""}
+        {"popfd" if step else ""}
+        {DEBUGGED[name]}
+        {"push dword 2" if step else ""}
+        {"popfd" if step else ""}
+        mov eax, dr6
+        mov [SCRATCH + 64], eax
+    """)
+    assert ring.exits["exception"] >= (5 if step else 1)
 
 
 def test_a_guest_that_sets_umip_sees_its_own_tables():

@@ -25,7 +25,7 @@ from isa import state, workspace
 from isa.devices.bus import Bus
 from isa.exits import Exit
 from isa.processor import Processor
-from isa.registers import CR0_ET, CR0_PE, CS, EFLAGS_RF, ESP, LDTR, SS, TR
+from isa.registers import CR0_ET, CR0_PE, CS, ESP, LDTR, SS, TR
 
 RAM_BYTES = 1 << 20
 GDT, IDT, TSS, CODE, HANDLER = 0x1000, 0x2000, 0x5000, 0x4000, 0x7000
@@ -84,6 +84,9 @@ class Recorder:
         """Nothing follows for a host without a machine."""
 
     def descriptor_tables_changed(self) -> None:
+        """Nothing follows for a host without a machine."""
+
+    def breakpoints_changed(self) -> None:
         """Nothing follows for a host without a machine."""
 
 
@@ -346,7 +349,7 @@ def _named(
     return {
         "gpr": [hex(value) for value in gpr],
         "eip": hex(eip),
-        "eflags": hex(eflags & ~EFLAGS_RF),
+        "eflags": hex(eflags),
         "cpl": cpl,
         "segments": [tuple(map(hex, segment)) for segment in segments],
         "control": control,

@@ -206,6 +206,7 @@ def test_a_real_mode_guest_runs_bare_and_is_refused_by_ring_compression():
         ),
         ("mov eax, [0xFFD00000 + eax]\nbts [0xFFD00000], eax", "cannot emulate 'bts"),
         ("times 6 push dword 0\npush dword 0x20002\ntimes 2 push dword 0\niret", "8086"),
+        ("mov eax, 0x401\nmov dr7, eax", "a breakpoint in DR7"),
     ],
 )
 def test_what_cannot_be_deprivileged_ends_the_vm_with_a_reason(body, words):

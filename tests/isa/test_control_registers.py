@@ -1,4 +1,4 @@
-"""Control and debug registers: legal values, and what each of them flushes."""
+"""Control registers: legal values, and what each of them flushes."""
 
 import pytest
 
@@ -14,7 +14,6 @@ from isa.registers import (
     CR0_PG,
     CR0_TS,
     CR0_WP,
-    CR4_DE,
     CR4_PGE,
     CR4_PSE,
     CR4_TSD,
@@ -173,40 +172,3 @@ def test_invlpg_forgets_a_page(large: bool) -> None:
     assert machine.execute("LMSW_rm16", memory=DATA) == TROUBLED
     assert machine.trouble == (vectors.PF, 0)
     assert machine.core[w.COUNT + w.EVENT_INVLPG] == 1
-
-
-@pytest.mark.parametrize(
-    ("number", "value", "read"),
-    [
-        (0, 0x12345678, 0x12345678),
-        (3, M32, M32),
-        (6, 0, 0xFFFF0FF0),
-        (6, M32, 0xFFFFEFFF),
-        (4, 0xF, 0xFFFF0FFF),
-        (7, 0, 0x400),
-        (7, 0xFFFFDFFF, 0xFFFF07FF),
-        (5, 0x55, 0x455),
-    ],
-)
-def test_debug_registers(number: int, value: int, read: int) -> None:
-    machine = ProtectedMachine()
-    set_gpr(machine, EBX, value)
-    assert machine.execute("MOV_DR_r32", a=number, b=EBX) == DONE
-    assert machine.execute("MOV_r32_DR", a=number, b=ECX) == DONE
-    assert gpr(machine, ECX) == read
-
-
-def test_debug_extensions_take_the_aliases_away() -> None:
-    machine = ProtectedMachine()
-    machine.cpu[state.CR4] = CR4_DE
-    assert machine.execute("MOV_r32_DR", a=4) == TROUBLED
-    assert machine.trouble == (vectors.UD, -1)
-
-
-def test_general_detect_protects_the_debug_registers() -> None:
-    machine = ProtectedMachine()
-    machine.cpu[state.DR + 7] = 0x2400
-    assert machine.execute("MOV_r32_DR", a=0) == TROUBLED
-    assert machine.trouble == (vectors.DB, -1)
-    assert machine.cpu[state.DR + 6] == 0xFFFF2FF0
-    assert machine.execute("MOV_r32_DR", a=0) == DONE

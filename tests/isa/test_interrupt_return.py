@@ -81,7 +81,7 @@ def check_return(case: Return, iopl: int, image: int, held: int) -> None:
         assert machine.esp == esp + 3 * case.size
     changeable = STATUS | TF | 0x400 | NT
     if case.size == 4:
-        changeable |= AC | ID
+        changeable |= AC | ID | RF
     if case.cpl <= iopl:
         changeable |= IF
     if case.cpl == 0:
