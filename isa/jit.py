@@ -230,7 +230,9 @@ def pointer(array: Any) -> Any:
     Calls with four arrays would otherwise spend most of their time copying arguments, and numba
     would look for a negative index at every access. Where bounds are checked it stays an array.
     """
-    return array if CHECKED else _pointer(array)
+    if CHECKED:  # not one expression: numba returns arrays only by the argument's own name
+        return array
+    return _pointer(array)
 
 
 @inline
