@@ -3,7 +3,7 @@
 
 enum { CONSOLE_PORT = 0xE9, EXIT_PORT = 0xF4, EXIT_GOOD = 0, EXIT_ROUNDS_DIFFER = 1 };
 
-extern volatile const uint32_t repeats; /* in start.S; may be changed in the image */
+extern volatile const uint32_t rounds_asked; /* the word `repeats` of the image */
 
 static inline void write_port(uint16_t port, uint8_t value)
 {
@@ -24,7 +24,7 @@ static void print_hex(uint32_t value)
 
 void guest_main(void)
 {
-    uint32_t rounds = repeats;
+    uint32_t rounds = rounds_asked;
     uint32_t sum = compute();
     uint8_t value = EXIT_GOOD;
 

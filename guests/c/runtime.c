@@ -7,7 +7,7 @@ uint64_t __udivdi3(uint64_t dividend, uint64_t divisor);
 uint64_t __umoddi3(uint64_t dividend, uint64_t divisor);
 int64_t __divdi3(int64_t dividend, int64_t divisor);
 int64_t __moddi3(int64_t dividend, int64_t divisor);
-int __popcountsi2(uint32_t value);
+int64_t __divmoddi4(int64_t dividend, int64_t divisor, int64_t *remainder);
 void *memcpy(void *to, const void *from, size_t count);
 void *memmove(void *to, const void *from, size_t count);
 void *memset(void *to, int byte, size_t count);
@@ -66,13 +66,10 @@ int64_t __moddi3(int64_t dividend, int64_t divisor)
     return (int64_t)(dividend < 0 ? -remainder : remainder);
 }
 
-int __popcountsi2(uint32_t value)
+int64_t __divmoddi4(int64_t dividend, int64_t divisor, int64_t *remainder)
 {
-    int count = 0;
-
-    for (; value; value &= value - 1)
-        count++;
-    return count;
+    *remainder = __moddi3(dividend, divisor);
+    return __divdi3(dividend, divisor);
 }
 
 void *memcpy(void *to, const void *from, size_t count)

@@ -21,13 +21,14 @@ header:
     .long -(MULTIBOOT_MAGIC + MULTIBOOT_ADDRESSES)
     .long header
     .long _start
-    .long 0                         /* load end: all there is */
+    .long data_end                  /* load end */
     .long image_end                 /* end of the zeroed memory behind it */
     .long _start
 
-    .globl repeats
+    .globl repeats, rounds_asked
     .org 0x28
 repeats:
+rounds_asked:
     .long REPEATS
 
 begin:
