@@ -1,4 +1,4 @@
-"""Sequences of instructions on our processor and another: in real mode, at ring 0 and at ring 3.
+"""Sequences of instructions on our processor and another: in every mode, at ring 0 and at ring 3.
 
 Ours runs a sequence twice: at once, in kept blocks with specialised handlers, and instruction by
 instruction.
@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from collections.abc import Sequence as Elements
 
 from unicorn import UC_MODE_16
 
 from isa import state, vectors
 from isa.exits import Exit
 from isa.modes import refresh
-from isa.registers import ATTR_DPL_SHIFT, CS, EFLAGS_AC, EFLAGS_DF, EFLAGS_NT, EFLAGS_STATUS
+from isa.registers import (
+    ATTR_DPL_SHIFT,
+    CS,
+    EFLAGS_AC,
+    EFLAGS_DF,
+    EFLAGS_NT,
+    EFLAGS_STATUS,
+    EFLAGS_VM,
+)
 from tests.oracles.host_pair import LIKE_GP, HostPair
 from tests.oracles.instruction_cases import STACK_PAGE, WINDOW, Case
 from tests.oracles.instruction_sequences import Sequence
@@ -178,6 +187,53 @@ class UserPair(SequencePair):
 USER_SELECTORS = (0x23, 0x1B, 0x23, 0x23, 0x2B, 0x33)
 
 
+class VirtualUnicorn(UnicornMachine):
+    """Stays in virtual-8086 mode whatever flags a sequence begins with."""
+
+    def set_registers(self, general: Elements[int], eflags: int) -> None:
+        super().set_registers(general, eflags | EFLAGS_VM)
+
+
+class VirtualModePair(SequencePair):
+    """Both in virtual-8086 mode at I/O privilege level 0, with the bases of the 16-bit pair."""
+
+    privileged = True
+    eflags_always = 2 | EFLAGS_VM
+
+    def __init__(self) -> None:
+        super().__init__(16, seed=5)
+
+    def make_other(self) -> UnicornMachine:
+        other = VirtualUnicorn(RAM_BYTES)
+        bases = BASES[16]
+        other.use_gdt(GDT, [0, describe(bases[CS], 0x1B, 1), describe(0, 0x13, 1)])
+        for segment in range(6):
+            other.load_segment(segment, 0x08 if segment == CS else 0x10)
+        es, cs, ss, ds, fs, gs = (base >> 4 for base in bases)
+        frame, entry = STACK_PAGE, 0x200
+        words = (entry, cs, 2 | EFLAGS_VM, frame, ss, es, ds, fs, gs)
+        other.write(frame, struct.pack("<9I", *words))
+        other.write(bases[CS] + entry, b"\xcf")  # IRETD
+        other.keep_setup()
+        UnicornMachine.set_registers(other, [0, 0, 0, 0, frame, 0, 0, 0], 2)
+        assert other.run(entry, 0xFFFFFFFF, 1) is None
+        other.keep_setup()
+        return other
+
+    def _set_our_segments(self, selectors: object) -> None:
+        cpu = self.ours.cpu
+        cpu[state.IDTR_LIMIT] = 0
+        cpu[state.CPL] = 3
+        cpu[state.EFLAGS] = self.eflags_always
+        for number, base in enumerate(BASES[16]):
+            cpu[state.SELECTOR + number] = base >> 4
+            cpu[state.BASE + number] = base
+            cpu[state.ATTRIBUTES + number] = 0xF3
+            cpu[state.LIMIT + number] = 0xFFFF
+        refresh(cpu, self.ours.core)
+        self.setup = cpu.copy()
+
+
 class HostSequencePair(HostPair, SequencePair):
     """Ours and the host's own processor, at ring 3."""
 
@@ -195,6 +251,7 @@ class HostSequencePair(HostPair, SequencePair):
 # Of these a sequence may ask for one by name.
 PAIRS: dict[str, Callable[[], SequencePair]] = {
     "real mode": RealModePair,
+    "virtual-8086 mode": VirtualModePair,
     "protected mode, 16-bit": lambda: SequencePair(16),
     "protected mode, 32-bit": lambda: SequencePair(32),
     "user mode, 16-bit": lambda: UserPair(16),

@@ -1,8 +1,8 @@
 """Sequences of instructions against Unicorn and the host's own processor, steered by Hypothesis.
 
-Real mode, protected mode at ring 0, programs at ring 3, which may try what they may not; 16- and
-32-bit code. Compared: general registers, EIP, flags, memory, the vector of a fault. Error codes,
-which neither of the two shows, are tested against the manual's rules elsewhere.
+Real mode, protected mode at ring 0, programs at ring 3 and in virtual-8086 mode, which may try what
+they may not; 16- and 32-bit code. Compared: general registers, EIP, flags, memory, the vector of a
+fault. Error codes, which neither of the two shows, are tested against the manual's rules elsewhere.
 """
 
 from __future__ import annotations
