@@ -316,7 +316,33 @@ def test_a_page_fault_in_the_new_address_space_belongs_to_the_new_task(way: str)
     assert machine.eip == TARGET
 
 
+@pytest.mark.parametrize("name", ["JMP", "CALL"])
+def test_a_task_gate_may_lie_in_the_ldt(name: str) -> None:
+    machine = TaskMachine()
+    machine.use_ldt()
+    machine.describe(GATE | 4, gate(OTHER, 0, TASK))
+    assert machine.execute(f"{name}_ptr16_32", second=GATE | 4) == TRANSFER
+    assert machine.selector(TR) == OTHER
+
+
 # --- events through task gates ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "vector"), [("INT3", vectors.BP), ("INTO", vectors.OF), ("INT1", vectors.DB)]
+)
+def test_the_short_software_interrupts_switch_tasks_too(form: str, vector: int) -> None:
+    machine = TaskMachine(level=3)
+    machine.eflags = 0x802  # OF
+    machine.gate(vector, gate(OTHER, 0, TASK, 0))
+    privileged = form == "INT1"  # the DPL of its gate does not count
+    assert machine.execute(form) == (TRANSFER if privileged else TROUBLED)
+    if not privileged:
+        assert machine.trouble == (vectors.GP, vector * 8 + 2)
+        machine.gate(vector, gate(OTHER, 0, TASK, 3))
+        assert machine.execute(form) == TRANSFER
+    assert machine.selector(TR) == OTHER
+    assert machine.read_tss(TSS, 4)["eip"] == machine.core[w.NEXT_EIP]
 
 
 @given(SIZE, st.integers(0, 0xFFFF))
