@@ -17,32 +17,56 @@ from numba import types
 
 from isa.jit import CACHE_FOLDER, CHECKED, ENABLED
 
-_ARRAYS: Final = (types.int64[::1], types.int64[::1], types.uint8[::1], types.uint8[::1])
 _POINTER: Final[Any] = types.CPointer
-_MACHINE: Final = _ARRAYS if CHECKED else tuple(_POINTER(kind.dtype) for kind in _ARRAYS)
+# The machine's arrays by letter, as Python passes them, and as compiled functions do.
+_ARRAYS: Final = {
+    "c": types.int64[::1],  # cpu
+    "w": types.int64[::1],  # core, the workspace
+    "r": types.uint8[::1],  # ram
+    "m": types.uint8[::1],  # marks
+}
+_POINTERS: Final = {name: _POINTER(kind.dtype) for name, kind in _ARRAYS.items()}
 
-# Group -> (module, function, number of integer arguments after the machine's arrays).
-GROUPS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {
+# Group -> (module, function, its arrays, number of integer arguments after them). The order is
+# such that the two processes work on different things: what one needs last the other does first.
+GROUPS: Final[dict[str, tuple[tuple[str, str, str, int], ...]]] = {
     "events": (
-        ("events", "deliver", 3),
-        ("system", "execute_system", 1),
+        ("events", "deliver", "cwrm", 3),
+        ("interrupt_return", "interrupt_return", "cwrm", 1),
+        ("system", "interrupt", "cwrm", 2),
+        ("descriptor_tables", "execute_tables", "cwrm", 2),
+        ("descriptor_queries", "query", "cwrm", 2),
+        ("system", "execute_system", "cwrm", 1),
+        ("host_calls", "refresh", "cw", 0),
+        ("host_calls", "code_written", "wm", 2),
+        ("host_calls", "write_cr0", "cwr", 1),
+        ("host_calls", "write_cr3", "cwr", 1),
+        ("host_calls", "write_cr4", "cwr", 1),
+        ("host_calls", "invalidate", "cw", 1),
+        ("host_calls", "flush_tlb", "w", 0),
+        ("host_calls", "load_ldtr", "cwrm", 1),
+        ("host_calls", "load_tr", "cwrm", 1),
+        ("host_calls", "load_data_segment", "cwrm", 2),
     ),
     "instructions": (
-        ("blocks", "find_block", 1),
-        ("execute", "execute_arithmetic", 1),
-        ("execute", "execute_multiply", 1),
-        ("execute", "execute_exchange", 1),
-        ("execute", "compare_exchange_8", 1),
-        ("execute", "execute_bits", 1),
-        ("execute", "execute_simple", 1),
-        ("near", "execute_near", 1),
-        ("near", "execute_stack", 1),
-        ("strings", "execute_string", 1),
-        ("ports", "execute_port", 1),
-        ("transfers", "execute_transfer", 1),
+        ("blocks", "find_block", "cwrm", 1),
+        ("execute", "execute_arithmetic", "cwrm", 1),
+        ("execute", "execute_multiply", "cwrm", 1),
+        ("execute", "execute_exchange", "cwrm", 1),
+        ("execute", "compare_exchange_8", "cwrm", 1),
+        ("execute", "execute_bits", "cwrm", 1),
+        ("execute", "execute_simple", "cwrm", 1),
+        ("near", "execute_near", "cwrm", 1),
+        ("near", "execute_stack", "cwrm", 1),
+        ("strings", "execute_string", "cwrm", 1),
+        ("ports", "execute_port", "cwrm", 1),
+        ("system", "execute_moves", "cwrm", 3),
+        ("control_registers", "execute_control", "cwrm", 2),
+        ("transfers", "execute_transfer", "cwrm", 1),
     ),
-    "loop": (("interpreter", "run", 1),),
+    "loop": (("interpreter", "run", "cwrm", 1),),
 }
+_CALLED_FROM_PYTHON: Final = ("host_calls", "interpreter")
 
 _MARK: Final = CACHE_FOLDER / "complete"
 
@@ -54,10 +78,10 @@ def is_compiled() -> bool:
 
 def compile_group(group: str) -> None:
     """Compile, or load from the cache, the functions of one group."""
-    for module, name, integers in GROUPS[group]:
+    for module, name, arrays, integers in GROUPS[group]:
         function = getattr(importlib.import_module(f"isa.{module}"), name)
-        arrays = _ARRAYS if name == "run" else _MACHINE
-        function.compile(arrays + (types.int64,) * integers)
+        kinds = _ARRAYS if CHECKED or module in _CALLED_FROM_PYTHON else _POINTERS
+        function.compile((*(kinds[array] for array in arrays), *[types.int64] * integers))
 
 
 def compile_all(report: Callable[[str], None] | None = None) -> None:
