@@ -16,7 +16,7 @@ COVERAGE_GATE := 90
 
 .PHONY: help demo test lint format generate readme bench clean \
         check-style check-types check-imports check-generated \
-        test-compiled test-bounds test-coverage
+        test-compiled test-full test-bounds test-coverage
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -59,6 +59,10 @@ test-compiled: $(DEV_READY)
 	@echo "test: main run, compiled code, $(WORKERS) processes"
 	@$(BIN)/python -m isa.compilation
 	@$(BIN)/python -m pytest -q $(PARALLEL)
+
+test-full: $(DEV_READY) ## compare with every oracle exhaustively; writes docs/conformance.md
+	@$(BIN)/python -m isa.compilation
+	@$(BIN)/python -m tests.oracles.conformance --workers $(WORKERS)
 
 test-bounds: $(DEV_READY)
 	@echo "test: the machine again, with bounds checks in the compiled code"

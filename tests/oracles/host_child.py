@@ -2,18 +2,25 @@
 
     python host_child.py FILE_DESCRIPTOR BYTES BASE ENTRIES
 
-It maps the shared memory at linear address BASE, fills its local descriptor table, lets its parent
-trace it, and stops. From then on the parent gives it registers, and it never runs Python again.
-Descriptors are in user space's own format of modify_ldt(2), as hexadecimal bytes.
+It maps the shared memory at linear address BASE, fills its local descriptor table, has faults
+reported on a stack at the end of the memory, lets its parent trace it, and stops. From then on the
+parent gives it registers, and it never runs Python again. Descriptors are in user space's own
+format of modify_ldt(2), as hexadecimal bytes.
 """
 
 import ctypes
 import mmap
 import os
 import signal
+import struct
 import sys
 
-LINUX_MODIFY_LDT = 154  # number of the system call on x86-64
+# Numbers of system calls on x86-64.
+LINUX_RT_SIGACTION, LINUX_SIGALTSTACK, LINUX_MODIFY_LDT = 13, 131, 154
+# The frame of a signal goes to a stack of its own; the handler itself never runs.
+SIGNAL_STACK_BYTES = 0x10000
+ON_STACK, WITH_INFO, NOT_DEFERRED, RESTORER = 0x08000000, 4, 0x40000000, 0x04000000
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 WRITE_ENTRY = 0x11
 MAP_FIXED = 0x10
 TRACE_ME = 0
@@ -29,6 +36,12 @@ def main(descriptor: int, size: int, base: int, entries: list[bytes]) -> None:
     for entry in entries:
         if libc.syscall(LINUX_MODIFY_LDT, WRITE_ENTRY, entry, len(entry)) != 0:
             sys.exit(f"modify_ldt: {os.strerror(ctypes.get_errno())}")
+    stack = base + size - SIGNAL_STACK_BYTES
+    libc.syscall(LINUX_SIGALTSTACK, struct.pack("<QQQ", stack, 0, SIGNAL_STACK_BYTES), 0)
+    flags = ON_STACK | WITH_INFO | NOT_DEFERRED | RESTORER
+    for number in FAULTS:
+        action = struct.pack("<4Q", base, flags, base, 0)
+        libc.syscall(LINUX_RT_SIGACTION, int(number), action, 0, 8)
     if libc.ptrace(TRACE_ME, 0, 0, 0) != 0:
         sys.exit(f"ptrace: {os.strerror(ctypes.get_errno())}")
     os.kill(os.getpid(), signal.SIGSTOP)

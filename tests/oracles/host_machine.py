@@ -19,18 +19,17 @@ import struct
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from isa import vectors
-
 BASE = 0x1000_0000  # linear, of the shared megabyte in the child
 CHILD = Path(__file__).with_name("host_child.py")
 
 CONTINUE, SINGLE_STEP, GET_REGISTERS, SET_REGISTERS = 7, 9, 12, 13
-SET_OPTIONS, GET_SIGNAL = 0x4200, 0x4202
+SET_OPTIONS = 0x4200
 EXIT_KILL = 0x100000
 NO_SYSTEM_CALL = (1 << 64) - 1
 
@@ -42,9 +41,8 @@ _NAMES = (
 PLACE = {name: place for place, name in enumerate(_NAMES.split())}
 GENERAL = [PLACE[name] for name in ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi")]
 SEGMENTS = [PLACE[name] for name in ("es", "cs", "ss", "ds", "fs", "gs")]
-SIGNAL_WORDS = 32  # of siginfo_t, 32 bits each: number, error, code, padding, address ...
-SIGNAL_FROM_KERNEL = 128  # si_code of a fault without an address
-MISALIGNED = 1  # si_code of an alignment check
+# ucontext_t of x86-64: where the saved registers begin, and which of them are no registers.
+SAVED_REGISTERS, SAVED_ERROR, SAVED_VECTOR = 40, 19, 20
 INTERRUPT_ON = 0x200
 
 
@@ -52,11 +50,39 @@ class HostUnavailableError(RuntimeError):
     """This host cannot run instructions for us; says why."""
 
 
-def ldt_entry(number: int, base: int, code: bool, big: bool) -> bytes:
-    """A present 4-GByte segment of privilege level 3 in the format of modify_ldt."""
-    contents = 2 if code else 0
-    bits = int(big) | contents << 1 | 1 << 4 | 1 << 6  # limit in pages, usable
-    return struct.pack("<4I", number, base & 0xFFFFFFFF, 0xFFFFF, bits)
+@dataclass(frozen=True)
+class LocalSegment:
+    """A descriptor of privilege level 3, as Linux lets a process put one into its own table.
+
+    Attributes:
+        limit: in bytes, or in pages when `pages` is set.
+        contents: 0 data, 1 data that expands down, 2 code.
+        big: 32-bit.
+        protected: data may not be written, code may not be read.
+    """
+
+    base: int = 0
+    limit: int = 0xFFFFF
+    contents: int = 0
+    big: bool = True
+    protected: bool = False
+    pages: bool = True
+    present: bool = True
+
+    def for_linux(self, number: int) -> bytes:
+        """The format of modify_ldt(2); bases are moved into the shared memory."""
+        bits = int(self.big) | self.contents << 1 | int(self.protected) << 3
+        bits |= int(self.pages) << 4 | int(not self.present) << 5 | 1 << 6
+        return struct.pack("<4I", number, BASE + self.base & 0xFFFFFFFF, self.limit, bits)
+
+    def descriptor(self) -> bytes:
+        """The same as eight bytes of a descriptor table, with the accessed bit that Linux sets."""
+        kind = 1 | int(not self.protected) << 1 | self.contents << 2
+        access = kind | 0x70 | int(self.present) << 7
+        flags = int(self.pages) << 7 | int(self.big) << 6 | 1 << 4 | self.limit >> 16
+        low, high = self.base & 0xFFFFFF, self.base >> 24 & 0xFF
+        words = struct.pack("<HI", self.limit & 0xFFFF, low | access << 24)
+        return words + bytes([flags, high])
 
 
 class HostMachine:
@@ -65,10 +91,18 @@ class HostMachine:
     Attributes:
         memory: the shared RAM as a numpy array; offset 0 is the guest's address 0.
         selectors: of ES CS SS DS FS GS.
+        segments: what is in the local descriptor table from entry 1 on.
+        fault, error_code: vector and error code that ended the last run, or None.
         count: instructions given to the host's processor.
     """
 
-    def __init__(self, ram_bytes: int, bases: Sequence[int], big: bool) -> None:
+    def __init__(
+        self,
+        ram_bytes: int,
+        bases: Sequence[int],
+        big: bool,
+        others: Sequence[LocalSegment] = (),
+    ) -> None:
         if sys.platform != "linux" or platform.machine() not in ("x86_64", "AMD64"):
             raise HostUnavailableError(f"the host is {sys.platform} on {platform.machine()}")
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -84,9 +118,13 @@ class HostMachine:
         self._buffer = mmap.mmap(descriptor, ram_bytes)
         self.memory = np.frombuffer(self._buffer, np.uint8)
         self.selectors = [8 * (number + 1) | 7 for number in range(6)]
-        entries = [
-            ldt_entry(number + 1, BASE + base, number == 1, big).hex()
+        self.segments = [
+            LocalSegment(base, contents=2 if number == 1 else 0, big=big)
             for number, base in enumerate(bases)
+        ]
+        self.segments += others
+        entries = [
+            segment.for_linux(number).hex() for number, segment in enumerate(self.segments, 1)
         ]
         command = [
             sys.executable,
@@ -103,7 +141,6 @@ class HostMachine:
         os.close(descriptor)
         self._await_stop()
         self._registers = np.zeros(len(PLACE), np.uint64)
-        self._signal = np.zeros(SIGNAL_WORDS, np.int32)
         self._trace(SET_OPTIONS, 0, EXIT_KILL)
         self._trace(GET_REGISTERS, 0, self._registers.ctypes.data)
         self._start = self._registers.copy()
@@ -113,6 +150,7 @@ class HostMachine:
         ]
         self._start[PLACE["orig_rax"]] = NO_SYSTEM_CALL
         self.fault: int | None = None
+        self.error_code = 0
         self.count = 0
 
     def _await_stop(self) -> None:
@@ -169,25 +207,29 @@ class HostMachine:
                 registers[PLACE["rip"]] -= np.uint64(1)
             self.fault = None
         else:
-            self._trace(GET_SIGNAL, 0, self._signal.ctypes.data)
-            self.fault = self._vector(number)
+            self.fault = self._read_fault(number)
         return self.fault
 
-    def _vector(self, number: int) -> int:
-        """The exception that became a signal; #BR and #OF come as general faults."""
-        if number == signal.SIGSEGV:
-            return vectors.GP if self._signal[2] == SIGNAL_FROM_KERNEL else vectors.PF
-        if number == signal.SIGBUS and self._signal[2] == MISALIGNED:
-            return vectors.AC
-        return {signal.SIGFPE: vectors.DE, signal.SIGILL: vectors.UD, signal.SIGBUS: vectors.SS}[
-            signal.Signals(number)
-        ]
+    def _read_fault(self, number: int) -> int:
+        """Vector and error code, from the frame that Linux makes for the signal's handler."""
+        registers = np.empty_like(self._registers)
+        self._trace(SINGLE_STEP, 0, number)
+        os.waitpid(self._child.pid, 0)
+        self._trace(GET_REGISTERS, 0, registers.ctypes.data)
+        frame = int(registers[PLACE["rdx"]]) - BASE + SAVED_REGISTERS
+        words = np.frombuffer(self._buffer, np.uint64, 23, frame)
+        self.error_code = int(words[SAVED_ERROR])
+        return int(words[SAVED_VECTOR])
 
     def registers(self) -> tuple[list[int], int, int]:
         """General registers, EIP, EFLAGS."""
         values = self._registers
         general = [int(value) & 0xFFFFFFFF for value in values[GENERAL]]
         return general, int(values[PLACE["rip"]]), int(values[PLACE["eflags"]])
+
+    def loaded_selectors(self) -> list[int]:
+        """ES CS SS DS FS GS after the last run."""
+        return [int(value) & 0xFFFF for value in self._registers[SEGMENTS]]
 
 
 @cache

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from isa.disassembly import sweep
 from isa.notation import Form, load_table
 from isa.registers import ESP
+from tests.case_count import count_case
 from tests.oracles.instruction_cases import (
     STACK_PAGE,
     STATUS,
@@ -142,4 +143,5 @@ def run_sequences(pair: SequencePair, instructions: int, seed: int) -> list[str]
     while pair.instructions < goal and len(problems) < REPORTED:
         elements = random_elements(rng, rng.randint(1, LONGEST), pair.privileged)
         problems += pair.sequence_differences(make_sequence(pair, elements, rng.getrandbits(32)))
+    count_case(pair.instructions - goal + instructions)
     return problems

@@ -23,6 +23,7 @@ from isa.instruction import (
     Target,
 )
 from isa.notation import Form
+from tests.case_count import count_case
 from tests.isa.instruction_samples import ADDRESS, Sample
 
 TRIPLE = "i386-unknown-linux-gnu"
@@ -149,6 +150,7 @@ def assemble(lines: Sequence[str], bits: int) -> list[bytes]:
         check=False,
     )
     assert run.returncode == 0, run.stderr
+    count_case(len(lines))
     return [bytes.fromhex(text) for text in json.loads(run.stdout)]
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
+from tests.case_count import count_case
+
 
 def assemble(lines: Sequence[str], bits: int, folder: Path) -> list[bytes]:
     """Assemble all lines in one run; AssertionError with NASM's words if it refuses any."""
@@ -23,6 +25,7 @@ def assemble(lines: Sequence[str], bits: int, folder: Path) -> list[bytes]:
         check=False,
     )
     assert run.returncode == 0, run.stderr
+    count_case(len(lines))
     return split_at_labels(target.read_bytes(), len(lines))
 
 

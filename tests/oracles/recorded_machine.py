@@ -12,6 +12,7 @@ from isa.exits import Exit
 from isa.host_calls import code_written, refresh
 from isa.processor import Processor
 from isa.registers import CS, DS, ES, ESP, SS
+from tests.case_count import count_case
 from tests.oracles.recorded_vectors import FLAGS, IP, REGISTERS, Recorded
 
 RAM_BYTES = 0x110000  # all that real mode reaches with the A20 line enabled
@@ -92,6 +93,7 @@ class RecordedMachine:
 
     def _run(self, test: Recorded, undefined: int) -> list[str]:
         self.count += 1
+        count_case()
         self._load(test)
         reason = self._run_to_halt()
         cpu = self.processor.cpu

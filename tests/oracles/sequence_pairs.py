@@ -24,7 +24,7 @@ from isa.registers import (
     EFLAGS_STATUS,
     EFLAGS_VM,
 )
-from tests.oracles.host_pair import LIKE_GP, HostPair
+from tests.oracles.host_pair import HostPair
 from tests.oracles.instruction_cases import STACK_PAGE, WINDOW, Case
 from tests.oracles.instruction_sequences import Sequence
 from tests.oracles.known_differences import leaves_old_flags
@@ -59,8 +59,6 @@ class SequencePair(Pair):
             fault = self._run_sequence(sequence, 1 if lane == "one by one" else INSTRUCTIONS)
             if lane == "at once":
                 self.instructions += self.ours.retired_total - before
-            if expected == vectors.GP and fault in self.like_gp():
-                fault = expected
             problems = self.memory_differences()
             if fault != expected:
                 problems.append(f"fault: ours {fault}, the other {expected}")
@@ -76,10 +74,6 @@ class SequencePair(Pair):
             if problems:
                 found.append("\n    ".join([f"{lane}: {sequence}", *problems]))
         return found
-
-    def like_gp(self) -> frozenset[int]:
-        """Faults that the other machine cannot tell from #GP."""
-        return frozenset()
 
     def run_sequence_on_other(self, sequence: Sequence) -> int | None:
         fault: int | None = self.other.run(self.start(sequence), self.code_base + sequence.end)
@@ -239,9 +233,6 @@ class HostSequencePair(HostPair, SequencePair):
 
     def is_left_out(self, case: Case) -> bool:
         return False
-
-    def like_gp(self) -> frozenset[int]:
-        return LIKE_GP
 
     def run_sequence_on_other(self, sequence: Sequence) -> int | None:
         fault: int | None = self.other.run(sequence.address, step=False)

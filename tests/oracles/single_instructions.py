@@ -9,6 +9,7 @@ from random import Random
 
 from isa.jit import ENABLED
 from isa.notation import Form, load_table
+from tests.case_count import count_case
 from tests.oracles.instruction_cases import CaseMaker, in_scope
 from tests.oracles.paired_machines import BASES, Pair
 
@@ -65,6 +66,7 @@ def run_forms(machines: Pair, forms: Iterable[Form], seed: int, cases: int) -> l
             case = maker.make(form, machines.slot(rng))
             if not machines.is_left_out(case):
                 compared += 1
+                count_case()
                 problems += machines.differences(case)
         if len(problems) > REPORTED:
             break

@@ -21,6 +21,7 @@ from isa import operand_kinds as kinds
 from isa.disassembly import DecodeError, decode
 from isa.instruction import SEGMENTS, FarPointer, Immediate, Instruction, Memory, Register, Target
 from isa.notation import PREFIX_BYTES, load_table
+from tests.case_count import count_case
 from tests.isa.instruction_samples import ADDRESS, address_samples, samples_of
 from tests.oracles.address_space import forms_in_memory, loads, takes_memory
 from tests.oracles.opcode_space import vectors
@@ -104,6 +105,7 @@ class Comparison:
         self.engine.detail = True
 
     def compare(self, data: bytes) -> Difference:
+        count_case()
         theirs = next(self.engine.disasm(data, ADDRESS, 1), None)
         try:
             ours = decode(data, 0, self.bits, ADDRESS)

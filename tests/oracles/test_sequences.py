@@ -2,7 +2,7 @@
 
 Real mode, protected mode at ring 0, programs at ring 3 and in virtual-8086 mode, which may try what
 they may not; 16- and 32-bit code. Compared: general registers, EIP, flags, memory, the vector of a
-fault. Error codes, which neither of the two shows, are tested against the manual's rules elsewhere.
+fault; error codes, which Unicorn does not show, in the tests of the host's processor.
 """
 
 from __future__ import annotations

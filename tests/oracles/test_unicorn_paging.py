@@ -24,6 +24,7 @@ from isa.page_walk import walk
 from isa.processor import Processor
 from isa.registers import ATTR_DPL_SHIFT, CS
 from isa.vectors import GP, PF
+from tests.case_count import count_case
 from tests.oracles.instruction_cases import number
 from tests.oracles.unicorn_machine import CR0, CR2, CR3, CR4, UnicornMachine
 
@@ -279,6 +280,7 @@ def test_accesses_through_random_tables(pair, name):
     problems = []
     for _ in range(max(CASES // len(INSTRUCTIONS), 2)):
         found = pair.run(rng, name)
+        count_case()
         if found:
             problems.append(f"{name}: " + "; ".join(found))
     assert not problems, "\n".join(problems[:8])

@@ -10,6 +10,7 @@ import pytest
 
 from isa.exits import Exit
 from isa.jit import ENABLED
+from tests.case_count import count_case
 from tests.isa.program_machine import RAM_BYTES, ProgramMachine, work_area
 from tests.isa.random_programs import CODE, DATA, WORK_BYTES, make_program
 from tests.oracles.unicorn_machine import UnicornMachine
@@ -31,6 +32,7 @@ def test_programs_end_as_in_unicorn(machines, part):
     ours, other = machines
     processor = ours.processor
     for seed in range(part, PROGRAMS, 5):
+        count_case()
         program, data = make_program(Random(seed), define_flags=True), work_area(seed)
         ours.load(program, data)
         assert ours.run() == Exit.TRAPDOOR, f"program {seed}"
