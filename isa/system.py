@@ -1,6 +1,6 @@
 """The system instructions: privilege first, then one call to the unit that knows.
 
-What is small stays here: HLT, WAIT, BOUND, the software interrupts, the undefined instructions,
+What is small stays here: HLT, BOUND, the software interrupts, the undefined instructions,
 and the trapdoor by which software at ring 0 hands over to a monitor.
 
 Source: SDM vol. 2, the instructions; vol. 3A, "System Instruction Summary".
@@ -10,6 +10,7 @@ from isa import vectors
 from isa import workspace as w
 from isa.accounts import charge, raise_fault
 from isa.control_registers import execute_control, undefined
+from isa.coprocessor import escape, wait_for_coprocessor
 from isa.descriptor_queries import adjust_rpl, query
 from isa.descriptor_tables import execute_tables
 from isa.events import PRIVILEGED, SOFTWARE, deliver
@@ -27,7 +28,6 @@ from isa.model_specific import execute_model_specific
 from isa.operands import is_user, memory_address, read_register
 from isa.privilege_rules import check_permitted
 from isa.records import DONE, OPERAND32, TROUBLED, a_of, form_of
-from isa.registers import CR0_MP, CR0_TS
 from isa.segment_moves import (
     load_far_pointer,
     move_from_segment,
@@ -35,7 +35,7 @@ from isa.segment_moves import (
     pop_segment,
     push_segment,
 )
-from isa.state import CR0, EIP, HALTED, State
+from isa.state import EIP, HALTED, State
 from isa.workspace import Bytes, Workspace
 
 M32 = 0xFFFFFFFF
@@ -120,6 +120,8 @@ def execute_rest(
         return adjust_rpl(cpu, core, ram, marks, at)
     if operation == f.O_WAIT:
         return wait_for_coprocessor(cpu, core)
+    if operation == f.O_ESC:
+        return escape(cpu, core, ram, marks, at)
     if operation == f.O_INVD or operation == f.O_WBINVD:
         return DONE  # there is no cache to write back or to lose
     return undefined(core)
@@ -150,16 +152,6 @@ def interrupt(
     if not overflow(core):
         return DONE
     return deliver(cpu, core, ram, marks, vectors.OF, -1, SOFTWARE)
-
-
-@jit
-def wait_for_coprocessor(cpu: State, core: Workspace) -> int:
-    """WAIT: #NM if a task switch has left the coprocessor to somebody else; else nothing waits."""
-    both = CR0_MP | CR0_TS
-    if cpu[CR0] & both == both:
-        raise_fault(core, vectors.NM, -1)
-        return TROUBLED
-    return DONE
 
 
 @jit

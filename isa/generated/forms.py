@@ -2,7 +2,7 @@
 
 from typing import Final
 
-FORM_COUNT: Final = 642
+FORM_COUNT: Final = 650
 
 F_ADD_AL_imm8: Final = 0
 F_ADD_AX_imm16: Final = 1
@@ -585,69 +585,77 @@ F_SAHF: Final = 577
 F_SALC: Final = 578
 F_HLT: Final = 579
 F_WAIT: Final = 580
-F_NOP: Final = 581
-F_PAUSE: Final = 582
-F_NOP_rm16: Final = 583
-F_NOP_rm32: Final = 584
-F_NOP_rm16_0F1F_1: Final = 585
-F_NOP_rm32_0F1F_1: Final = 586
-F_NOP_rm16_0F18_0: Final = 587
-F_NOP_rm32_0F18_0: Final = 588
-F_NOP_rm16_0F19_0: Final = 589
-F_NOP_rm32_0F19_0: Final = 590
-F_NOP_rm16_0F1A_0: Final = 591
-F_NOP_rm32_0F1A_0: Final = 592
-F_NOP_rm16_0F1B_0: Final = 593
-F_NOP_rm32_0F1B_0: Final = 594
-F_NOP_rm16_0F1C_0: Final = 595
-F_NOP_rm32_0F1C_0: Final = 596
-F_NOP_rm16_0F1D_0: Final = 597
-F_NOP_rm32_0F1D_0: Final = 598
-F_NOP_rm16_0F1E_0: Final = 599
-F_NOP_rm32_0F1E_0: Final = 600
-F_UD0_r32_rm32: Final = 601
-F_UD1_r32_rm32: Final = 602
-F_UD2: Final = 603
-F_CPUID: Final = 604
-F_RDTSC: Final = 605
-F_RDPMC: Final = 606
-F_RDMSR: Final = 607
-F_WRMSR: Final = 608
-F_MOV_r32_CR: Final = 609
-F_MOV_CR_r32: Final = 610
-F_MOV_r32_DR: Final = 611
-F_MOV_DR_r32: Final = 612
-F_CLTS: Final = 613
-F_LMSW_rm16: Final = 614
-F_SMSW_rm16: Final = 615
-F_SMSW_r32m16: Final = 616
-F_INVD: Final = 617
-F_WBINVD: Final = 618
-F_INVLPG_m: Final = 619
-F_SGDT_m16and32_o16: Final = 620
-F_SGDT_m16and32_o32: Final = 621
-F_SIDT_m16and32_o16: Final = 622
-F_SIDT_m16and32_o32: Final = 623
-F_LGDT_m16and32_o16: Final = 624
-F_LGDT_m16and32_o32: Final = 625
-F_LIDT_m16and32_o16: Final = 626
-F_LIDT_m16and32_o32: Final = 627
-F_SLDT_rm16: Final = 628
-F_SLDT_r32m16: Final = 629
-F_STR_rm16: Final = 630
-F_STR_r32m16: Final = 631
-F_LLDT_rm16: Final = 632
-F_LTR_rm16: Final = 633
-F_VERR_rm16: Final = 634
-F_VERW_rm16: Final = 635
-F_LAR_r16_rm16: Final = 636
-F_LAR_r32_r32m16: Final = 637
-F_LSL_r16_rm16: Final = 638
-F_LSL_r32_r32m16: Final = 639
-F_ARPL_rm16_r16: Final = 640
-F_TRAPDOOR_imm8: Final = 641
+F_ESC_rm16_D8_0: Final = 581
+F_ESC_rm16_D9_0: Final = 582
+F_ESC_rm16_DA_0: Final = 583
+F_ESC_rm16_DB_0: Final = 584
+F_ESC_rm16_DC_0: Final = 585
+F_ESC_rm16_DD_0: Final = 586
+F_ESC_rm16_DE_0: Final = 587
+F_ESC_rm16_DF_0: Final = 588
+F_NOP: Final = 589
+F_PAUSE: Final = 590
+F_NOP_rm16: Final = 591
+F_NOP_rm32: Final = 592
+F_NOP_rm16_0F1F_1: Final = 593
+F_NOP_rm32_0F1F_1: Final = 594
+F_NOP_rm16_0F18_0: Final = 595
+F_NOP_rm32_0F18_0: Final = 596
+F_NOP_rm16_0F19_0: Final = 597
+F_NOP_rm32_0F19_0: Final = 598
+F_NOP_rm16_0F1A_0: Final = 599
+F_NOP_rm32_0F1A_0: Final = 600
+F_NOP_rm16_0F1B_0: Final = 601
+F_NOP_rm32_0F1B_0: Final = 602
+F_NOP_rm16_0F1C_0: Final = 603
+F_NOP_rm32_0F1C_0: Final = 604
+F_NOP_rm16_0F1D_0: Final = 605
+F_NOP_rm32_0F1D_0: Final = 606
+F_NOP_rm16_0F1E_0: Final = 607
+F_NOP_rm32_0F1E_0: Final = 608
+F_UD0_r32_rm32: Final = 609
+F_UD1_r32_rm32: Final = 610
+F_UD2: Final = 611
+F_CPUID: Final = 612
+F_RDTSC: Final = 613
+F_RDPMC: Final = 614
+F_RDMSR: Final = 615
+F_WRMSR: Final = 616
+F_MOV_r32_CR: Final = 617
+F_MOV_CR_r32: Final = 618
+F_MOV_r32_DR: Final = 619
+F_MOV_DR_r32: Final = 620
+F_CLTS: Final = 621
+F_LMSW_rm16: Final = 622
+F_SMSW_rm16: Final = 623
+F_SMSW_r32m16: Final = 624
+F_INVD: Final = 625
+F_WBINVD: Final = 626
+F_INVLPG_m: Final = 627
+F_SGDT_m16and32_o16: Final = 628
+F_SGDT_m16and32_o32: Final = 629
+F_SIDT_m16and32_o16: Final = 630
+F_SIDT_m16and32_o32: Final = 631
+F_LGDT_m16and32_o16: Final = 632
+F_LGDT_m16and32_o32: Final = 633
+F_LIDT_m16and32_o16: Final = 634
+F_LIDT_m16and32_o32: Final = 635
+F_SLDT_rm16: Final = 636
+F_SLDT_r32m16: Final = 637
+F_STR_rm16: Final = 638
+F_STR_r32m16: Final = 639
+F_LLDT_rm16: Final = 640
+F_LTR_rm16: Final = 641
+F_VERR_rm16: Final = 642
+F_VERW_rm16: Final = 643
+F_LAR_r16_rm16: Final = 644
+F_LAR_r32_r32m16: Final = 645
+F_LSL_r16_rm16: Final = 646
+F_LSL_r32_r32m16: Final = 647
+F_ARPL_rm16_r16: Final = 648
+F_TRAPDOOR_imm8: Final = 649
 
-OPERATION_COUNT: Final = 145
+OPERATION_COUNT: Final = 146
 O_NONE: Final = 0
 O_ADD: Final = 1
 O_OR: Final = 2
@@ -759,40 +767,41 @@ O_SAHF: Final = 107
 O_SALC: Final = 108
 O_HLT: Final = 109
 O_WAIT: Final = 110
-O_NOP: Final = 111
-O_PAUSE: Final = 112
-O_UD0: Final = 113
-O_UD1: Final = 114
-O_UD2: Final = 115
-O_CPUID: Final = 116
-O_RDTSC: Final = 117
-O_RDPMC: Final = 118
-O_RDMSR: Final = 119
-O_WRMSR: Final = 120
-O_MOV_FROM_CR: Final = 121
-O_MOV_TO_CR: Final = 122
-O_MOV_FROM_DR: Final = 123
-O_MOV_TO_DR: Final = 124
-O_CLTS: Final = 125
-O_LMSW: Final = 126
-O_SMSW: Final = 127
-O_INVD: Final = 128
-O_WBINVD: Final = 129
-O_INVLPG: Final = 130
-O_SGDT: Final = 131
-O_SIDT: Final = 132
-O_LGDT: Final = 133
-O_LIDT: Final = 134
-O_SLDT: Final = 135
-O_STR: Final = 136
-O_LLDT: Final = 137
-O_LTR: Final = 138
-O_VERR: Final = 139
-O_VERW: Final = 140
-O_LAR: Final = 141
-O_LSL: Final = 142
-O_ARPL: Final = 143
-O_TRAPDOOR: Final = 144
+O_ESC: Final = 111
+O_NOP: Final = 112
+O_PAUSE: Final = 113
+O_UD0: Final = 114
+O_UD1: Final = 115
+O_UD2: Final = 116
+O_CPUID: Final = 117
+O_RDTSC: Final = 118
+O_RDPMC: Final = 119
+O_RDMSR: Final = 120
+O_WRMSR: Final = 121
+O_MOV_FROM_CR: Final = 122
+O_MOV_TO_CR: Final = 123
+O_MOV_FROM_DR: Final = 124
+O_MOV_TO_DR: Final = 125
+O_CLTS: Final = 126
+O_LMSW: Final = 127
+O_SMSW: Final = 128
+O_INVD: Final = 129
+O_WBINVD: Final = 130
+O_INVLPG: Final = 131
+O_SGDT: Final = 132
+O_SIDT: Final = 133
+O_LGDT: Final = 134
+O_LIDT: Final = 135
+O_SLDT: Final = 136
+O_STR: Final = 137
+O_LLDT: Final = 138
+O_LTR: Final = 139
+O_VERR: Final = 140
+O_VERW: Final = 141
+O_LAR: Final = 142
+O_LSL: Final = 143
+O_ARPL: Final = 144
+O_TRAPDOOR: Final = 145
 
 FORM_NAMES: Final[tuple[str, ...]] = (
     "ADD_AL_imm8",
@@ -1376,6 +1385,14 @@ FORM_NAMES: Final[tuple[str, ...]] = (
     "SALC",
     "HLT",
     "WAIT",
+    "ESC_rm16_D8_0",
+    "ESC_rm16_D9_0",
+    "ESC_rm16_DA_0",
+    "ESC_rm16_DB_0",
+    "ESC_rm16_DC_0",
+    "ESC_rm16_DD_0",
+    "ESC_rm16_DE_0",
+    "ESC_rm16_DF_0",
     "NOP",
     "PAUSE",
     "NOP_rm16",
@@ -1551,6 +1568,7 @@ OPERATION_NAMES: Final[tuple[str, ...]] = (
     "SALC",
     "HLT",
     "WAIT",
+    "ESC",
     "NOP",
     "PAUSE",
     "UD0",

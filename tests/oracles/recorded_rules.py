@@ -50,13 +50,8 @@ STRINGS = READ_BY_SI | USE_DI
 
 # Rule -> tests it concerns; what differs, and where that is said.
 RULES = {
-    "no coprocessor": (
-        600,
-        "ESC opcodes: the recorded machine had no 80287 and executed them as no-operations; our "
-        "processor has no x87 unit (SDM vol. 3A, Configuring the x87 FPU Environment)",
-    ),
     "lock": (
-        3518,
+        3530,
         "the 80286 takes LOCK before any instruction; since the 80386 it is #UD except before the "
         "listed ones with a memory destination (SDM vol. 2, LOCK; vol. 3A, New Exceptions)",
     ),
@@ -76,7 +71,7 @@ RULES = {
         "the dividend: an error of the recorded processor or of the recording (SDM vol. 2, IDIV)",
     ),
     "stack fault": (
-        93,
+        94,
         "an operand in the stack segment that wraps at FFFF raises exception 13 on the 80286 in "
         "real mode, and 12 since the 80386: compared with the handler at vector 12 (SDM vol. 3A, "
         "Interrupt 12, Stack Fault Exception)",
@@ -199,8 +194,6 @@ def signed(value: int, bits: int) -> int:
 def left_out(test: Recorded) -> str | None:
     """Name of the rule by which a test is left out, or None."""
     form = form_of(test.form)
-    if 0xD8 <= int(test.form[:2], 16) <= 0xDF:
-        return "no coprocessor"
     if is_wrong_quotient(test):
         return "wrong quotient"
     if whole_length(test) > LONGEST_286:
