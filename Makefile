@@ -13,6 +13,8 @@ DEV_READY := .venv/.ready-dev
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist worksteal
 COVERAGE_GATE := 90
+# Which forms of the instruction table the tests have executed.
+FORMS := .trapgate_cache/forms
 
 .PHONY: help demo test lint format generate readme bench clean \
         check-style check-types check-imports check-generated \
@@ -73,14 +75,16 @@ test-bounds: $(DEV_READY)
 # are plain Python anyway, need the compiled machine below them to get anywhere.
 test-coverage: $(DEV_READY)
 	@echo "test: coverage (at least $(COVERAGE_GATE) %), the machine in plain Python"
-	@rm -f .coverage .coverage.*
+	@rm -rf .coverage .coverage.* $(FORMS)
 	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q $(PARALLEL) \
-		-m "not compiled and not slow" tests/isa tests/tools tests/oracles
+		-p tests.oracles.form_recorder --forms $(FORMS) -m "not compiled and not slow" tests/isa tests/tools tests/oracles
 	@$(BIN)/coverage run --source=hypervisor,tools,isa.machine,isa.ledger,isa.devices \
 		-m pytest -q $(PARALLEL) -m "not slow" \
 		tests/hypervisor tests/equivalence tests/tools/test_run_verb.py tests/tools/test_compare_verb.py
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=$(COVERAGE_GATE)
+	@echo "test: which forms of the instruction table the tests have executed"
+	@$(BIN)/python -m tests.oracles.table_coverage $(FORMS)
 
 format: $(DEV_READY) ## rewrite sources in the project's format
 	@$(BIN)/ruff check --quiet --fix-only .

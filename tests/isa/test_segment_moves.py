@@ -114,6 +114,20 @@ def test_push_of_a_segment_register(name: str, size: int) -> None:
     assert machine.peek(machine.esp, size) == expected
 
 
+@pytest.mark.parametrize("size", [2, 4])
+def test_pop_of_the_stack_segment(size: int) -> None:
+    """The pointer moves on the old stack; interrupts wait for one instruction."""
+    machine = ProtectedMachine()
+    machine.core[w.LIMIT_TOTAL], machine.core[w.BUDGET], machine.core[w.LEFT] = 20, 12, 3
+    machine.cpu[state.GPR + ESP] = STACKS[0] - size
+    machine.poke(machine.esp, FREE, size)
+    machine.describe(FREE, descriptor(0, 0xFFFF, big=0, pages=0))
+    assert machine.execute(f"POP_SS_o{8 * size}") == TRANSFER
+    assert machine.selector(SS) == FREE
+    assert machine.esp == STACKS[0]
+    assert machine.cpu[state.SHADOW_AT] == 6
+
+
 @pytest.mark.parametrize(("name", "segment"), [("ES", ES), ("DS", DS), ("FS", FS), ("GS", GS)])
 @pytest.mark.parametrize("size", [2, 4])
 def test_pop_of_a_segment_register(name: str, segment: int, size: int) -> None:

@@ -283,6 +283,7 @@ def test_capstone_reads_every_shape_of_an_address(bits):
     assert count == 7 * (24 + 21 + 3 * 256)
 
 
+@pytest.mark.compiled  # needs no compiling, but seconds; once is enough
 @pytest.mark.parametrize("bits", [16, 32])
 def test_capstone_reads_every_form_with_every_shape(bits):
     comparison = Comparison(bits)

@@ -96,6 +96,7 @@ def test_llvm_writes_every_address_as_we_do(bits):
     assert not different
 
 
+@pytest.mark.compiled  # needs no compiling, but seconds; once is enough
 @pytest.mark.parametrize("bits", [16, 32])
 def test_llvm_writes_every_form_with_every_address(bits):
     samples = [sample for sample in memory_samples(bits) if is_expressible(sample)]

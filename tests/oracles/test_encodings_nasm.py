@@ -103,6 +103,7 @@ def is_rewritten(sample: Sample) -> bool:
     )
 
 
+@pytest.mark.compiled  # needs no compiling, but seconds; once is enough
 @pytest.mark.parametrize("bits", [16, 32])
 def test_nasm_writes_every_form_with_every_address(bits, tmp_path):
     samples = [
