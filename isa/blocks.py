@@ -5,6 +5,9 @@ instructions; conditional branches do not end it. Records of kept blocks carry t
 so that branches within a page can be linked directly; the page's generation tells whether a block
 is still valid.
 
+An instruction that crosses into the next page is a block of its own, true as long as both pages are
+and the second linear page leads where it did. It is of no page, so that nothing is linked to it.
+
 Odd cases (an instruction that crosses into the next page, code near the segment limit or outside
 RAM, single-stepping, pages with instruction breakpoints, the last instructions before a deadline)
 are decoded into scratch records that are executed once. Scratch records use only the cold handlers,
@@ -31,6 +34,7 @@ M32 = 0xFFFFFFFF
 MAX_BLOCK = 64
 FETCH_BYTES = 15
 FLOW_BRANCH = 2  # of the FLOW column: may fall through
+NO_PAGE = 0x3FFFF  # the physical page in the record of an instruction that crosses pages
 
 
 @jit
@@ -73,13 +77,24 @@ def find_block(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, limit: int
     slot = w.BLOCK + ((address ^ address >> 14 ^ decoded << 9) & w.BLOCK_MASK) * w.BLOCK_WORDS
     generation = core[w.PAGE_GENERATION + (frame >> 12)]
     record = core[slot + 1]
+    known = 1
     if core[slot] != key or core[slot + 2] != generation or core[slot + 3] != core[w.EPOCH]:
+        known = 0
+    if known and offset > 4096 - FETCH_BYTES:
+        known = second_page_is_same(cpu, core, ram, marks, gva, user, record)
+        if known < 0:
+            return -1
+    if not known:
         if core[w.OPS_NEXT] + MAX_BLOCK + 2 > w.OPS_RECORDS:
             core[w.EPOCH] += 1
             core[w.OPS_NEXT] = w.SCRATCH_RECORDS
             flush_jumps(core)
         record = core[w.OPS_NEXT]
         built = build(core, ram, marks, record, address, mode, MAX_BLOCK)
+        if not built:
+            built = build_crossing(cpu, core, ram, marks, gva, frame, user, record)
+        if built < 0:
+            return -1
         if not built:
             return odd_block(cpu, core, ram, marks, gva, frame, user)
         core[w.OPS_NEXT] = record + built + 1
@@ -113,8 +128,7 @@ def build(
         if length == MORE:
             break
         core[at + 1] |= page << PAGE_SHIFT
-        for index in range(frame + offset, frame + offset + length):
-            marks[index] = 1
+        mark_code(core, marks, frame + offset, length)
         offset += length
         count += 1
         at += w.OPS_WORDS
@@ -128,10 +142,85 @@ def build(
     core[at + 2] = 0
     core[at + 3] = 0
     number_left(core, record, count)
-    if count and not marks[core[w.RAM_BYTES] + page] & w.PAGE_HAS_CODE:
-        marks[core[w.RAM_BYTES] + page] |= w.PAGE_HAS_CODE
-        forbid_fast_stores(core, frame)
     return count
+
+
+@jit
+def mark_code(core: Workspace, marks: Bytes, address: int, size: int) -> None:
+    """Note that some bytes, all within one page, have been decoded."""
+    page = core[w.RAM_BYTES] + (address >> 12)
+    if not marks[page] & w.PAGE_HAS_CODE:
+        marks[page] |= w.PAGE_HAS_CODE
+        forbid_fast_stores(core, address & ~0xFFF)
+    for index in range(address, address + size):
+        marks[index] = 1
+
+
+@jit
+def build_crossing(
+    cpu: State,
+    core: Workspace,
+    ram: Bytes,
+    marks: Bytes,
+    gva: int,
+    frame: int,
+    user: int,
+    record: int,
+) -> int:
+    """Decode the instruction across the end of a page as a block of its own.
+
+    Returns 1; 0 if it cannot be kept; -1 after a fault.
+    """
+    if cpu[EIP] + FETCH_BYTES - 1 > cpu[LIMIT + CS] or frame >> 12 == NO_PAGE:
+        return 0
+    offset = gva & 0xFFF
+    here = 4096 - offset
+    entry = tlb_entry(cpu, core, ram, marks, (gva + here) & M32, 0, user)
+    if entry < 0:
+        return -1
+    second = core[entry + w.TLB_FRAME]
+    if second + 4096 > core[w.RAM_BYTES]:
+        return 0
+    buffer = core[w.RAM_BYTES]
+    fetch(core, ram, frame | offset, buffer, here)
+    fetch(core, ram, second, buffer + here, FETCH_BYTES - here)
+    at = w.OPS + (record & w.OPS_MASK) * w.OPS_WORDS
+    length = decode(core, ram, at, buffer, FETCH_BYTES, offset, core[w.MODE] | MODE_TRAP)
+    if length == MORE:
+        return 0
+    core[at] |= 1 << LEFT_SHIFT
+    core[at + 1] |= NO_PAGE << PAGE_SHIFT
+    core[at + w.OPS_WORDS] = H_END
+    core[at + w.OPS_WORDS + 1] = (offset + length) << OFFSET_SHIFT | NO_PAGE << PAGE_SHIFT
+    core[at + w.OPS_WORDS + 2] = second
+    core[at + w.OPS_WORDS + 3] = core[w.PAGE_GENERATION + (second >> 12)]
+    mark_code(core, marks, frame | offset, here)
+    mark_code(core, marks, second, length - here)
+    return 1
+
+
+@jit
+def second_page_is_same(
+    cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int, user: int, record: int
+) -> int:
+    """1 if a block that begins at the end of a page may be used: what follows is as it was.
+
+    0 if it has to be decoded again; -1 after a fault, which only an instruction that reaches into
+    the next page can have.
+    """
+    at = w.OPS + (record & w.OPS_MASK) * w.OPS_WORDS
+    if core[at + 1] >> PAGE_SHIFT != NO_PAGE:
+        return 1
+    if cpu[EIP] + FETCH_BYTES - 1 > cpu[LIMIT + CS]:
+        return 0
+    entry = tlb_entry(cpu, core, ram, marks, (gva | 0xFFF) + 1 & M32, 0, user)
+    if entry < 0:
+        return -1
+    second = core[at + w.OPS_WORDS + 2]
+    if core[entry + w.TLB_FRAME] != second:
+        return 0
+    same = core[w.PAGE_GENERATION + (second >> 12)] == core[at + w.OPS_WORDS + 3]
+    return 1 if same else 0
 
 
 @jit

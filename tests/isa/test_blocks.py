@@ -291,3 +291,33 @@ def test_every_budget_is_used_exactly(machine):
         assert machine.run(budget) == Exit.BUDGET
         assert processor.retired_total == budget
         assert (processor.cpu == expected[budget]).all()
+
+
+def test_a_loop_across_pages_is_decoded_once(machine):
+    """Its crossing instruction too: records are made for the first round only."""
+    machine.load(
+        """
+        mov ecx, 5000
+        jmp again
+        times 0xFFD - ($ - $$) nop
+    again:
+        add ebx, 0x01020304
+        dec ecx
+        jnz again
+        trapdoor DONE
+        """
+    )
+    core = machine.processor.core
+    before = int(core[workspace.OPS_NEXT])
+    machine.finish()
+    assert int(core[workspace.OPS_NEXT]) - before < 30
+    assert machine.register(EBX) == 5000 * 0x01020304 & 0xFFFFFFFF
+
+
+def test_a_crossing_instruction_is_cut_by_a_shrunken_segment(machine):
+    """It was decoded when the segment was longer; base and limit are looked at again."""
+    machine.load("jmp again\ntimes 0xFFD - ($ - $$) nop\nagain: mov ebx, 0x01020304\njmp again\n")
+    assert machine.run(1000) == Exit.BUDGET
+    machine.processor.eip = machine.symbols["again"]
+    machine.processor.cpu[state.LIMIT + CS] = CODE + 0x1000
+    assert machine.expect(GP).eip == machine.symbols["again"]
