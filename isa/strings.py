@@ -2,8 +2,8 @@
 
 A repeated instruction is restartable: after each iteration the registers are as if it had been
 interrupted there. Long ones leave run() now and then (YIELD), so that an owner can stop them;
-device accesses leave it at once. REP MOVS and REP STOS on plain RAM go a page at a time, except
-when single-stepping, which stops after every iteration.
+device accesses leave it at once. REP MOVS, REP STOS, REPE CMPS and REPNE SCAS on plain RAM go
+a page at a time, except when single-stepping, which stops after every iteration.
 
 Source: SDM vol. 2B, "REP/REPE/REPZ/REPNE/REPNZ"; vol. 1, "String Instructions".
 """
@@ -15,8 +15,8 @@ from isa.debug_registers import raise_debug
 from isa.exits import Exit
 from isa.generated import forms as f
 from isa.generated.columns import OPERATION, OPSIZE, REP
-from isa.jit import jit
-from isa.memory import probe_write, read_linear, replayed, write_linear
+from isa.jit import jit, load8, load16, load32, store8, store16, store32
+from isa.memory import probe_write, read_linear, replayed, translate, write_linear
 from isa.modes import MODE_FLAT, MODE_TRAP
 from isa.operands import is_user, read_register, write_register
 from isa.operations import subtract
@@ -75,8 +75,8 @@ def execute_string(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: in
         count = cpu[GPR + ECX] & wrap
         if count == 0:
             return DONE
-        if (operation == f.O_MOVS or operation == f.O_STOS) and not core[w.MODE] & MODE_TRAP:
-            moved = bulk(cpu, core, ram, at, operation, size, wrap, count)
+        if has_bulk(operation, repeat) and not core[w.MODE] & MODE_TRAP:
+            moved = bulk(cpu, core, ram, marks, at, operation, size, wrap, count)
             if moved:
                 charge(cpu, core, w.EVENT_STRING_STEP, moved - (1 if moved == count else 0))
                 pages += 1
@@ -115,6 +115,18 @@ def execute_string(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: in
 
 
 @jit
+def has_bulk(operation: int, repeat: int) -> bool:
+    """Whether many iterations may be made at once: copies, fills, and the usual comparisons."""
+    if operation == f.O_CMPS:
+        return repeat != REPEAT_F2
+    return (
+        operation == f.O_MOVS
+        or operation == f.O_STOS
+        or (operation == f.O_SCAS and repeat == REPEAT_F2)
+    )
+
+
+@jit
 def leave_between(core: Workspace, reason: int) -> int:
     """End run() between two iterations."""
     core[w.ITERATED] = 1
@@ -134,48 +146,137 @@ def bulk(
     cpu: State,
     core: Workspace,
     ram: Bytes,
+    marks: Bytes,
     at: int,
     operation: int,
     size: int,
     wrap: int,
     count: int,
 ) -> int:
-    """Iterations of a forward REP MOVS or STOS within one page of plain RAM; 0: not possible."""
+    """Iterations of a forward repeat within one page of plain RAM; 0: not possible.
+
+    Of a comparison only those that do not end it, and never the last one there: the iteration
+    after them sets the flags.
+    """
     head = core[at]
-    segment = head >> SEGMENT_SHIFT & 7
     if cpu[EFLAGS] & EFLAGS_DF or wrap != M32 or not core[w.MODE] & MODE_FLAT:
         return 0
+    stores = operation == f.O_MOVS or operation == f.O_STOS
     to = cpu[GPR + EDI]
-    page = to >> 12
-    entry = w.TLB + ((page & w.TLB_MASK) | core[w.TLB_HALF]) * w.TLB_WORDS
-    if core[entry + w.TLB_WRITE] != core[w.TLB_BASE] + page:
-        return 0
-    target = to + core[entry + w.TLB_ADDEND]
+    target = plain_address(core, to, w.TLB_WRITE if stores else w.TLB_READ)
     n = min(count, (4096 - (to & 0xFFF)) // size)
-    if n == 0:
+    if target < 0 or n == 0:
         return 0
-    if operation == f.O_MOVS:
+    source = 0
+    has_source = operation == f.O_MOVS or operation == f.O_CMPS
+    if has_source:
+        segment = head >> SEGMENT_SHIFT & 7
         if segment >= FS or segment == 1:
             return 0
-        source_at = cpu[GPR + ESI]
-        page = source_at >> 12
-        entry = w.TLB + ((page & w.TLB_MASK) | core[w.TLB_HALF]) * w.TLB_WORDS
-        if core[entry + w.TLB_READ] != core[w.TLB_BASE] + page:
+        source = source_address(cpu, core, ram, marks, cpu[GPR + ESI])
+        n = min(n, (4096 - (cpu[GPR + ESI] & 0xFFF)) // size)
+        if source < 0 or n == 0 or (stores and 0 < target - source < size):
             return 0
-        n = min(n, (4096 - (source_at & 0xFFF)) // size)
-        source = source_at + core[entry + w.TLB_ADDEND]
-        if n == 0 or 0 < target - source < size:
-            return 0
-        for index in range(n * size):
-            ram[target + index] = ram[source + index]
-        cpu[GPR + ESI] = source_at + n * size & M32
+    if operation == f.O_MOVS:
+        copy_forward(ram, target, source, n * size)
+    elif operation == f.O_STOS:
+        fill(ram, target, cpu[GPR + EAX], size, n)
+    elif operation == f.O_CMPS:
+        n = equal_bytes(ram, target, source, (n - 1) * size) // size
     else:
-        value = cpu[GPR + EAX]
-        for index in range(n * size):
-            ram[target + index] = value >> ((index & (size - 1)) << 3) & 0xFF
+        n = unequal_elements(ram, target, read_register(cpu, EAX, size << 3), size, n - 1)
+    if has_source:
+        cpu[GPR + ESI] = cpu[GPR + ESI] + n * size & M32
     cpu[GPR + EDI] = to + n * size & M32
     cpu[GPR + ECX] = cpu[GPR + ECX] - n & M32
     return n  # type: ignore[no-any-return]
+
+
+@jit
+def plain_address(core: Workspace, gva: int, tag: int) -> int:
+    """RAM index of a linear address, or -1 where the TLB does not say that RAM is there.
+
+    Args:
+        tag: TLB_READ or TLB_WRITE.
+    """
+    page = gva >> 12
+    entry = w.TLB + ((page & w.TLB_MASK) | core[w.TLB_HALF]) * w.TLB_WORDS
+    if core[entry + tag] != core[w.TLB_BASE] + page:
+        return -1
+    return gva + core[entry + w.TLB_ADDEND]  # type: ignore[no-any-return]
+
+
+@jit
+def source_address(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, gva: int) -> int:
+    """As `plain_address` for a load; looks the page up, since source and target may share an entry.
+
+    A fault recorded here is the one that the iteration, made instead, finds again.
+    """
+    found = plain_address(core, gva, w.TLB_READ)
+    may_ask = gva >> 12 <= core[w.FLAT_LAST_PAGE] and not core[w.TLB_CHECK]
+    if found < 0 and may_ask and translate(cpu, core, ram, marks, gva, 0, is_user(cpu)) >= 0:
+        found = plain_address(core, gva, w.TLB_READ)
+    return found
+
+
+@jit
+def copy_forward(ram: Bytes, target: int, source: int, count: int) -> None:
+    """Copy bytes in ascending order; what the target overlaps is copied again, as by MOVSB."""
+    done = 0
+    if not 0 < target - source < 4:
+        for index in range(count >> 2):
+            store32(ram, target + 4 * index, load32(ram, source + 4 * index))
+        done = count & ~3
+    for index in range(done, count):
+        store8(ram, target + index, load8(ram, source + index))
+
+
+@jit
+def fill(ram: Bytes, target: int, value: int, size: int, n: int) -> None:
+    """Store the low bytes of a value `n` times."""
+    if size == 4:
+        for index in range(n):
+            store32(ram, target + 4 * index, value)
+    elif size == 2:
+        for index in range(n):
+            store16(ram, target + 2 * index, value)
+    else:
+        for index in range(n):
+            store8(ram, target + index, value)
+
+
+@jit
+def equal_bytes(ram: Bytes, one: int, other: int, count: int) -> int:
+    """How many of the first bytes are equal at two places."""
+    index = 0
+    while index + 4 <= count and load32(ram, one + index) == load32(ram, other + index):
+        index += 4
+    while index < count and load8(ram, one + index) == load8(ram, other + index):
+        index += 1
+    return index
+
+
+@jit
+def unequal_elements(ram: Bytes, at: int, value: int, size: int, n: int) -> int:
+    """How many of the first elements differ from a value."""
+    index = 0
+    if size == 4:
+        while index < n and load32(ram, at + 4 * index) != value:
+            index += 1
+    elif size == 2:
+        while index < n and load16(ram, at + 2 * index) != value:
+            index += 1
+    else:
+        # Four at a time: subtracting one from each byte borrows first where a byte is zero.
+        pattern = value * 0x01010101
+        while index + 4 <= n:
+            differing = load32(ram, at + index) ^ pattern
+            if (differing - 0x01010101) & ~differing & 0x80808080:
+                break
+            index += 4
+        while index < n and load8(ram, at + index) != value:
+            index += 1
+    return index
 
 
 @jit

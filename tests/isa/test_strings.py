@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from isa import state
+from isa import state, workspace
 from isa.exits import Exit
 from isa.jit import ENABLED
 from isa.registers import DS, EAX, ECX, EDI, EFLAGS_DF, ES, ESI, ESP
@@ -159,6 +159,60 @@ def test_a_page_fault_in_the_middle_is_resumed_exactly(machine, name, down):
         machine.processor.eip, machine.processor.eflags = event.eip, event.eflags
     assert machine.processor.detail[0] == DONE
     assert faults
+    found, _, left = outcome(machine)
+    assert found == after
+    assert left == bytes(expected)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name[:4] in ("scas", "cmps")])
+@pytest.mark.parametrize("repeat", ["repe", "repne"])
+def test_a_comparison_that_goes_on_for_pages_ends_where_it_must(machine, name, repeat):
+    """Long runs of what does not end it, and one element, somewhere, that does."""
+    rng = Random(name + repeat)
+    for _ in range(CASES):
+        goes_on, ends = (1, 0) if repeat == "repe" else (0, 1)  # in scas: equal to AL or not
+        memory = bytearray((goes_on if name.startswith("scas") else 1,) * AREA_BYTES)
+        registers = [0x01010101, 0x2000 // SIZES[name[-1]], 0, 0, 0x9000, 0, AREA, AREA + 0x3000]
+        registers[ESI] += rng.randrange(8)
+        registers[EDI] += rng.randrange(8)
+        if name.startswith("cmps") and repeat == "repne":
+            memory[0x3000:] = bytes(AREA_BYTES - 0x3000)
+        end = registers[EDI] - AREA + rng.choice((0, 1, 5, 0xFF8, 0x1000, rng.randrange(0x2400)))
+        memory[end : end + 4] = bytes((ends,)) * 4
+        expected = bytearray(memory)
+        after, difference = model(name, repeat, registers, expected, False)
+        start(machine, registers, bytes(memory), False)
+        machine.load(f"{repeat} {name}\ntrapdoor DONE\n")
+        machine.finish()
+        found, eflags, left = outcome(machine)
+        assert found == after, f"{registers} {end:#x}"
+        assert left == bytes(expected)
+        assert difference is not None
+        assert (bool(eflags & 0x40), bool(eflags & 1)) == (difference == 0, difference < 0)
+
+
+@pytest.mark.parametrize("name", ["movsb", "movsd", "cmpsb", "cmpsd"])
+def test_source_and_target_may_share_an_entry_of_the_tlb(machine, name):
+    """Pages 2 MiB apart: one translation displaces the other."""
+    far = workspace.TLB_ENTRIES << 12
+    for page in range(256):
+        machine.poke(TABLE + 4 * page, page << 12 | 7)
+        machine.poke(TABLE + 4 * (page + workspace.TLB_ENTRIES), page + 2 << 12 | 7)
+    machine.poke(DIRECTORY, TABLE | 7)
+    machine.processor.load_cr3(DIRECTORY)
+    machine.processor.load_cr0(machine.processor.cr0 | 1 << 31)
+    size = SIZES[name[-1]]
+    repeat = "rep" if name.startswith("movs") else "repe"
+    memory = bytes(range(1, 129)) * (AREA_BYTES // 128)
+    registers = [0, 0x1400 // size, 0, 0, 0x9000, 0, AREA + 0x80, AREA + 0x80 + far]
+    near = registers.copy()
+    near[EDI] = AREA + 0x2080  # where the far pages lie
+    expected = bytearray(memory)
+    after, _ = model(name, repeat, near, expected, False)
+    start(machine, registers, memory, False)
+    machine.load(f"{repeat} {name}\ntrapdoor DONE\n")
+    machine.finish()
+    after[EDI] += far - 0x2000
     found, _, left = outcome(machine)
     assert found == after
     assert left == bytes(expected)
