@@ -11,7 +11,7 @@ from tests.isa.assembly_machine import CODE3, DATA3, AssemblyMachine
 from tests.isa.protected_machine import ProtectedMachine
 
 IF, TF, IOPL, NT = 1 << 9, 1 << 8, 3 << 12, 1 << 14
-VM, AC, VIF, VIP, ID = 1 << 17, 1 << 18, 1 << 19, 1 << 20, 1 << 21
+RF, VM, AC, VIF, VIP, ID = 1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20, 1 << 21
 STATUS, DF = 0x8D5, 0x400
 STACK_LINEAR = 0x2000 + 0x1000  # of ProtectedMachine.enter_v86
 
@@ -142,6 +142,7 @@ def test_popf_and_iret_in_virtual_8086_mode(
         return
     before = machine.eflags
     changeable = STATUS | TF | DF | NT | (IF if iopl == 3 else 0) | (AC | ID if size == 4 else 0)
+    changeable |= RF if form == "IRETD" else 0
     after = before & ~changeable | image & changeable
     if virtual:
         after = after & ~VIF | (VIF if image & IF else 0)
