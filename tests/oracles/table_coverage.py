@@ -43,6 +43,7 @@ CHOSEN = (
     "tests/isa/test_v86_mode.py",
     "tests/isa/test_system.py",
     "tests/isa/test_execute.py",
+    "tests/isa/test_coprocessor.py",
     "tests/isa/test_model_specific.py",
 )
 # Who executed a form, by the beginning of the test file's name.
