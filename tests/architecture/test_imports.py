@@ -23,6 +23,7 @@ QUICK_VERBS = (
     ["asm", "guests/hello/hello.asm", "-o", os.devnull],
     ["disasm", "0f 01 10", "--bits", "32"],
     ["version"],
+    ["cpus"],
 )
 
 

@@ -45,6 +45,25 @@ def test_help_lists_every_verb(capsys):
     assert all(verb in text for verb, _ in VERBS)
 
 
+def test_cpus_lists_models_and_any_variant(capsys):
+    assert main(["cpus"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[::2]] == ["386", "486", "pentium", "p6"]
+    assert main(["cpus", "p6-pge", "486+cpuid", "--json"]) == 0
+    without, late = json.loads(capsys.readouterr().out)
+    assert "pge" not in without["features"]
+    assert without["last_leaf"] == 2
+    assert late["features"] == ["cpuid", "wp"]
+    assert late["signature"] == 0x435
+    assert not late["default"]
+
+
+@pytest.mark.parametrize("verb", ["run", "compare"])
+def test_a_cpu_that_does_not_exist_is_one_line(capsys, verb):
+    text = error_of(capsys, verb, "guests/hello", "--cpu", "8086")
+    assert "no CPU model '8086'; there are: 386, 486, pentium, p6" in text
+
+
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("trapgate ")

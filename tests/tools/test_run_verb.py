@@ -48,6 +48,15 @@ def test_json_reports_everything_and_nothing_else(capfd):
     assert sum(record["cycles_by_cause"].values()) == record["cycles"]
 
 
+@pytest.mark.parametrize(("cpu", "reason"), [("386", "shutdown"), ("486", "exit"), ("p6", "exit")])
+def test_the_cpu_decides_what_is_an_instruction(tmp_path, capfd, cpu, reason):
+    guest = assemble(tmp_path, "bswap eax", "mov al, 3", "out 0xF4, al")
+    main(["run", guest, "--cpu", cpu, "--json"])
+    record = json.loads(capfd.readouterr().out)
+    assert record["cpu"] == cpu
+    assert record["stop"]["reason"] == reason
+
+
 def assemble(tmp_path: Path, *lines: str) -> str:
     path = tmp_path / "guest.asm"
     path.write_text("\n".join(["bits 32", "org 0x100000", *lines, ""]))
