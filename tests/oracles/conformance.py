@@ -28,6 +28,8 @@ from xml.etree import ElementTree
 from rich.console import Console
 from rich.table import Table
 
+from tests.oracles import table_coverage
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "conformance.md"
 EXAMPLES_FACTOR = 3  # of what Hypothesis tries in `make test`
@@ -84,6 +86,12 @@ ORACLES = (
         "unicorn",
         ("oracles/test_unicorn_programs.py",),
         volume={"TRAPGATE_ORACLE_PROGRAMS": "3000"},
+    ),
+    Oracle(
+        "undefined opcodes",
+        "the whole opcode space: #UD or not on a Pentium II, LOCK also on the host's processor",
+        "unicorn",
+        ("oracles/test_undefined_opcodes.py",),
     ),
     Oracle(
         "Unicorn, system",
@@ -253,7 +261,7 @@ def undefined_choices() -> dict[str, tuple[int, int]]:
     return choices
 
 
-def page(results: list[Result], choices: dict[str, tuple[int, int]]) -> str:
+def page(results: list[Result], choices: dict[str, tuple[int, int]], forms: dict[str, int]) -> str:
     """The text of docs/conformance.md."""
     rows = [COLUMNS, tuple("---" for _ in COLUMNS), *(result.row() for result in results)]
     today = datetime.now(UTC)
@@ -278,6 +286,17 @@ def page(results: list[Result], choices: dict[str, tuple[int, int]]) -> str:
             "it."
         ),
         *(f"- **{result.oracle.name}**: {result.oracle.says}." for result in results),
+        "",
+        "## Coverage of the instruction table",
+        "",
+        *paragraph(
+            "Forms of `isa/table.txt`, and who encodes, decodes and executes them "
+            "(`python -m tests.oracles.table_coverage --all` says it of each; forms that are only "
+            "decoded are second encodings of others)."
+        ),
+        "| Forms | Number |",
+        "| --- | --- |",
+        *(f"| {name} | {number} |" for name, number in forms.items()),
         "",
         "## Flags that the manual leaves undefined",
         "",
@@ -319,7 +338,8 @@ def main() -> int:
         return 130
     show(results, console)
     if options.only is None:
-        PAGE.write_text(page(results, undefined_choices()), encoding="utf-8")
+        text = page(results, undefined_choices(), table_coverage.measure())
+        PAGE.write_text(text, encoding="utf-8")
     return int(any(result.mismatches for result in results))
 
 

@@ -24,6 +24,7 @@ from isa.modes import MODE_CODE32, refresh
 from isa.records import HANDLER_MASK
 from isa.specialise import H_INVALID
 from isa.vectors import UD
+from tests.case_count import count_case
 from tests.oracles.host_machine import HostUnavailableError
 from tests.oracles.host_pair import HostPair
 from tests.oracles.opcode_space import ESCAPE, FLOATING_POINT, vectors
@@ -126,6 +127,7 @@ def test_unicorn_and_our_processor_refuse_the_same(bits: int) -> None:
         # UD0, UD1 and UD2 are decoded, and then raise #UD.
         assert ours or not decoded, data.hex()
         theirs = machines.refuses(data, at, register)
+        count_case()
         if ours == theirs:
             continue
         name = name_of(data)
@@ -160,6 +162,7 @@ def test_the_host_and_our_processor_refuse_the_same_locks(bits: int) -> None:
         machines.other.set_registers([register] * 8, 2)
         theirs = machines.other.run(at, step=True) == UD
         accepted += not ours
+        count_case()
         if ours != theirs and not (ours and name_of(data) in ONLY_ON_A_HOST):
             different.append(f"{data.hex(' ')}: {'ours' if ours else 'the host'} raises #UD")
     assert not different
