@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import c_loops, interpreter, startup, system_loops, targets, traps
+from benchmarks import c_loops, interpreter, startup, strings, system_loops, targets, traps
 from benchmarks.report import PAGE, with_tables
 
-BENCHMARKS = (startup, interpreter, c_loops, system_loops, traps)
+BENCHMARKS = (startup, interpreter, c_loops, strings, system_loops, traps)
 
 
 def page_tables() -> dict[str, str]:

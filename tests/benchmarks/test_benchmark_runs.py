@@ -16,6 +16,7 @@ from benchmarks import (
     interpreter,
     qemu_process,
     startup,
+    strings,
     system_loops,
     targets,
     traps,
@@ -142,6 +143,18 @@ def test_what_unicorn_cannot_run_is_not_asked_of_it():
         "divide_error", repeats=1, others={"unicorn": system_loops.time_unicorn}, long_run_s=0.03
     )
     assert set(loop.speeds) == {"trapgate"}
+
+
+@pytest.mark.oracle
+@pytest.mark.compiled
+def test_string_instructions_are_measured_beside_others(tmp_path):
+    kinds = [
+        strings.measure_kind(name, repeats=1, with_qemu=False, passes=1) for name in strings.KINDS
+    ]
+    assert all(set(kind.speeds) == {"trapgate", "numpy", "unicorn"} for kind in kinds)
+    results = strings.Results(strings.BLOCK_BYTES, kinds)
+    assert saved_and_read("strings", results, tmp_path).results == results
+    assert "| REPNE SCASB |" in strings.render(results)
 
 
 def test_targets_name_the_slowest_system_loop():

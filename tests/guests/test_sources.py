@@ -62,7 +62,7 @@ def test_an_image_boots_by_multiboot_and_as_a_flat_file(guest: Guest, tmp_path: 
 @needs_nasm
 @pytest.mark.parametrize(
     "guest",
-    [g for g in GUESTS if g.name.startswith(("loops/", "traps/", "system_loops/"))],
+    [g for g in GUESTS if g.name.startswith(("loops/", "traps/", "system_loops/", "strings/"))],
     ids=_named,
 )
 def test_the_number_of_repetitions_is_where_the_readme_says(guest: Guest, tmp_path: Path) -> None:
