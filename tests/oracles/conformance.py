@@ -127,6 +127,14 @@ ORACLES = (
         ("oracles/test_decoding_capstone.py",),
     ),
     Oracle(
+        "compiled programs",
+        "what gcc makes of C for protected and real mode, three processors and three levels of "
+        "optimisation, against the same sources on the host's own processor",
+        "gcc 12.2.0",
+        ("oracles/test_c_matrix.py",),
+        volume={"TRAPGATE_ORACLE_C_CELLS": "18"},
+    ),
+    Oracle(
         "the manual's rules",
         "privilege, descriptors, gates, tasks, events, debugging, paging, undefined opcodes: as "
         "properties of the SDM's pseudo-code",

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.bare import Bare
+from tests.case_count import count_case
 from tools import catalogue
 from tools.loader import load
 
@@ -74,6 +75,7 @@ def printed(images: Mapping[str, bytes], folder: Path) -> dict[str, bytes]:
         stop = machine.run(BUDGET)
         assert (stop.reason.value, machine.exit_code) == ("exit", 1), f"{name}: {stop}"
         consoles[name] = machine.console
+        count_case()
     return consoles
 
 
