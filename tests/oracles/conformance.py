@@ -320,6 +320,15 @@ def page(results: list[Result], choices: dict[str, tuple[int, int]], forms: dict
     return "\n".join(lines) + "\n"
 
 
+def replace_row(result: Result) -> None:
+    """Bring one row of the page up to date."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    for at, line in enumerate(lines):
+        if line.startswith(f"| {result.oracle.name} |"):
+            lines[at] = "| " + " | ".join(result.row()) + " |"
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def paragraph(text: str) -> list[str]:
     """Lines of a page, and an empty one."""
     return [*textwrap.wrap(text, 100, break_on_hyphens=False), ""]
@@ -329,7 +338,7 @@ def main() -> int:
     """Run the oracles; 1 if anything differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--workers", type=int, default=2, help="test processes (default 2)")
-    parser.add_argument("--only", metavar="NAME", help="one oracle; the page is not written")
+    parser.add_argument("--only", metavar="NAME", help="one oracle and its row of the page")
     options = parser.parse_args()
     chosen = [oracle for oracle in ORACLES if options.only in (None, oracle.name)]
     if not chosen:
@@ -345,7 +354,9 @@ def main() -> int:
         console.print("interrupted; docs/conformance.md is left as it was")
         return 130
     show(results, console)
-    if options.only is None:
+    if options.only is not None:
+        replace_row(results[0])
+    else:
         text = page(results, undefined_choices(), table_coverage.measure())
         PAGE.write_text(text, encoding="utf-8")
     return int(any(result.mismatches for result in results))

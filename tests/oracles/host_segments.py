@@ -30,6 +30,7 @@ PARTIAL = frozenset({"far call", "push all in ss", "enter in ss"})
 # Name -> instructions, as bytes each. AX holds the selector; the offset is in ECX, EDI and ESP.
 LOADS = {"es": "8E C0", "ss": "8E D0", "ds": "8E D8", "fs": "8E E0", "gs": "8E E8"}
 PREFIXES = {"es": "26 ", "ss": "36 ", "ds": "3E ", "fs": "64 ", "gs": "65 "}
+SHORT_ADDRESS = "read with 16-bit address"
 USES = {
     "read a byte": "8A 19",
     "read a word": "66 8B 19",
@@ -41,7 +42,7 @@ USES = {
     "exchange": "87 19",
     "test a bit": "0F BA 21 05",
     "set a bit": "0F BA 29 05",
-    "read with 16-bit address": "67 8B 1D",
+    SHORT_ADDRESS: "67 8B 1D",
     "compare and exchange 8": "0F C7 09",
 }
 STACK_USES = {
@@ -173,6 +174,8 @@ class HostSegmentPair(HostPair):
     def _use(self, rng: Random, registers: list[int], _selector: int, offset: int) -> Scene:
         register = rng.choice(("ds", "es", "fs", "gs"))
         name = rng.choice(tuple(USES))
+        if name == SHORT_ADDRESS and offset > 0xFFFF:
+            name = "read a doubleword"
         registers[1] = offset
         registers[7] = registers[7] & 0xFFFF0000 | offset & 0xFFFF
         code = (LOADS[register], PREFIXES[register] + USES[name])

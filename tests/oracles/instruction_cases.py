@@ -233,11 +233,10 @@ class _Encoder:
     def _set_implicit(self) -> None:
         rng, registers = self.rng, self.registers
         narrow = self.address_bits == 16
-        for register, name in ((ESI, "si"), (EDI, "di")):
+        for register, name, segment in ((ESI, "si", DS), (EDI, "di", ES)):
             if name in self.implicit:
-                registers[register] = self._offset(
-                    self.maker.place() & ~0x3FF | rng.randrange(0x400), DS, narrow
-                )
+                place = self.maker.place() & ~0x3FF | rng.randrange(0x400)
+                registers[register] = self._offset(max(place, DATA_FIRST), segment, narrow)
         if self.operation == "XLATB":
             registers[EBX] = self._offset(self.maker.place() - (registers[0] & 0xFF), DS, narrow)
         if self.operation in ("ENTER", "LEAVE"):

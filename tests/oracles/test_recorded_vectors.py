@@ -16,7 +16,7 @@ from tests.oracles import recorded_rules
 from tests.oracles.recorded_machine import RecordedMachine
 from tests.oracles.recorded_vectors import forms, pack, recordings_of, unpack
 
-pytestmark = [pytest.mark.oracle, pytest.mark.bounds]
+pytestmark = pytest.mark.oracle
 
 WHOLE_SET = 180_200
 SAMPLE = 20 if CHECKED else 600 if ENABLED else 4
@@ -24,6 +24,7 @@ TESTS_OF_FORM = int(os.environ.get("TRAPGATE_ORACLE_VECTORS", SAMPLE))
 SHOWN = 5
 
 
+@pytest.mark.bounds
 @pytest.mark.parametrize("row", "0123456789ABCDEF")
 def test_every_recorded_instruction_ends_as_recorded(row):
     machine = RecordedMachine()
