@@ -182,6 +182,14 @@ def rol32(core: Workspace, a: int, count: int) -> int:
 
 
 @inline
+def ror32(core: Workspace, a: int, count: int) -> int:
+    """ROR by 1 to 31: only CF and OF change."""
+    result = (a >> count | a << (32 - count)) & M32
+    core[LF_CARRIES] = core[LF_CARRIES] & ~_CF_OF | result & 0x80000000 | result & 0x40000000
+    return result
+
+
+@inline
 def set_product32(core: Workspace, low: int, significant: int) -> None:
     core[LF_RESULT] = low
     core[LF_CARRIES] = significant << 31  # CF = OF: no carry into the top bit

@@ -32,6 +32,7 @@ from isa.hot import (
     read8,
     relative,
     rol32,
+    ror32,
     sar32,
     sbb32,
     set_add32,
@@ -64,12 +65,14 @@ from isa.workspace import LF_RESULT, OPS, OPS_MASK, SCRATCH_RECORDS, Bytes, Work
 
 M32 = 0xFFFFFFFF
 
+ADC32_RI = HOT["ADC32_RI"]
 ADC32_RR = HOT["ADC32_RR"]
 ADD32_MI = HOT["ADD32_MI"]
 ADD32_MR = HOT["ADD32_MR"]
 ADD32_RI = HOT["ADD32_RI"]
 ADD32_RM = HOT["ADD32_RM"]
 ADD32_RR = HOT["ADD32_RR"]
+AND8_RI = HOT["AND8_RI"]
 AND32_MI = HOT["AND32_MI"]
 AND32_MR = HOT["AND32_MR"]
 AND32_RI = HOT["AND32_RI"]
@@ -153,8 +156,10 @@ PUSH32_R = HOT["PUSH32_R"]
 RET = HOT["RET"]
 RET_I = HOT["RET_I"]
 ROL32_RI = HOT["ROL32_RI"]
+ROR32_RI = HOT["ROR32_RI"]
 SAR32_RC = HOT["SAR32_RC"]
 SAR32_RI = HOT["SAR32_RI"]
+SBB32_RI = HOT["SBB32_RI"]
 SBB32_RR = HOT["SBB32_RR"]
 SETCC_R = HOT["SETCC_R"]
 SHL32_RC = HOT["SHL32_RC"]
@@ -173,6 +178,7 @@ TEST8_MI = HOT["TEST8_MI"]
 TEST8_RI = HOT["TEST8_RI"]
 TEST8_RR = HOT["TEST8_RR"]
 XCHG32_RR = HOT["XCHG32_RR"]
+XOR8_RR = HOT["XOR8_RR"]
 XOR32_MI = HOT["XOR32_MI"]
 XOR32_MR = HOT["XOR32_MR"]
 XOR32_RI = HOT["XOR32_RI"]
@@ -974,6 +980,12 @@ def interpret(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int
                     cpu[head >> 10 & 7] = rol32(core, cpu[head >> 10 & 7], h7)
                 ip += 1
                 continue
+            elif op == ROR32_RI:
+                h8 = core[at + 2] & 31
+                if h8:
+                    cpu[head >> 10 & 7] = ror32(core, cpu[head >> 10 & 7], h8)
+                ip += 1
+                continue
             elif op == NEG32_R:
                 i1 = cpu[head >> 10 & 7]
                 i2 = -i1 & M32
@@ -1012,6 +1024,26 @@ def interpret(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, budget: int
                 continue
             elif op == ADC32_RR:
                 adc32(cpu, core, head >> 10 & 7, cpu[head >> 14 & 7])
+                ip += 1
+                continue
+            elif op == ADC32_RI:
+                adc32(cpu, core, head >> 10 & 7, core[at + 2])
+                ip += 1
+                continue
+            elif op == SBB32_RI:
+                sbb32(cpu, core, head >> 10 & 7, core[at + 2])
+                ip += 1
+                continue
+            elif op == XOR8_RR:
+                q1 = read8(cpu, head >> 10 & 7) ^ read8(cpu, head >> 14 & 7)
+                set_logic8(core, q1)
+                write8(cpu, head >> 10 & 7, q1)
+                ip += 1
+                continue
+            elif op == AND8_RI:
+                q2 = read8(cpu, head >> 10 & 7) & core[at + 2]
+                set_logic8(core, q2)
+                write8(cpu, head >> 10 & 7, q2)
                 ip += 1
                 continue
             elif op == SBB32_RR:

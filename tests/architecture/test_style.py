@@ -30,7 +30,9 @@ VAGUE_FILES = {"utils.py", "util.py", "common.py", "core.py", "helpers.py", "mis
 def texts() -> Iterator[Path]:
     """Every text file a person writes, and the generated ones."""
     yield from (
-        path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".cov")
+        path
+        for path in ROOT.iterdir()
+        if path.is_file() and not path.name.startswith((".cov", ".git"))
     )
     for folder in (*PACKAGES, "docs", ".ci"):
         for path in (ROOT / folder).rglob("*"):

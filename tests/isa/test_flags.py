@@ -178,6 +178,10 @@ def test_specialised_shifts_and_products_agree_with_the_general_ones(core):
         expected = o.rotate(core, f.O_ROL, a, count, 32), lazy(core)
         flags.set_status(core, before)
         assert (hot.rol32(core, a, count), lazy(core)) == expected
+        flags.set_status(core, before)
+        expected = o.rotate(core, f.O_ROR, a, count, 32), lazy(core)
+        flags.set_status(core, before)
+        assert (hot.ror32(core, a, count), lazy(core)) == expected
         signed = ((a ^ 1 << 31) - (1 << 31)) * ((b ^ 1 << 31) - (1 << 31))
         assert hot.imul32(core, a, b) == signed & M32
         fits = -(1 << 31) <= signed < 1 << 31
