@@ -305,6 +305,28 @@ def load_null(cpu: State, core: Workspace, segment: int, selector: int) -> int:
 
 
 @jit
+def load_allowed(
+    cpu: State,
+    core: Workspace,
+    ram: Bytes,
+    marks: Bytes,
+    segment: int,
+    selector: int,
+    gva: int,
+    low: int,
+    high: int,
+) -> int:
+    """Load a segment register that may have this descriptor: 0, or -1 if it is absent or on #PF."""
+    if not attributes_of(high) & ATTR_P:
+        return selector_fault(core, vectors.SS if segment == SS else vectors.NP, selector)
+    if probe_accessed(cpu, core, ram, marks, gva, high) < 0:
+        return -1
+    set_accessed(cpu, core, ram, marks, gva, high)
+    fill_cache(cpu, segment, selector, low, high)
+    return 0
+
+
+@jit
 def load_described(
     cpu: State, core: Workspace, ram: Bytes, marks: Bytes, segment: int, selector: int
 ) -> int:
@@ -319,13 +341,7 @@ def load_described(
         allowed = data_load_allowed(cpu[CPL], selector, attributes)
     if not allowed:
         return selector_fault(core, vectors.GP, selector)
-    if not attributes & ATTR_P:
-        return selector_fault(core, vectors.SS if segment == SS else vectors.NP, selector)
-    if probe_accessed(cpu, core, ram, marks, gva, high) < 0:
-        return -1
-    set_accessed(cpu, core, ram, marks, gva, high)
-    fill_cache(cpu, segment, selector, low, high)
-    return 0
+    return load_allowed(cpu, core, ram, marks, segment, selector, gva, low, high)
 
 
 @jit

@@ -62,15 +62,13 @@ from isa.segmentation import (
     base_of,
     data_load_allowed,
     dpl_of,
-    fill_cache,
     fill_real,
     fill_system_cache,
     limit_of,
-    probe_accessed,
+    load_allowed,
     read_descriptor,
     read_table,
     selector_fault,
-    set_accessed,
     stack_load_allowed,
 )
 from isa.stack import push
@@ -250,13 +248,7 @@ def load_segment(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, segment:
         allowed = data_load_allowed(level, selector, attributes)
     if not allowed:
         return selector_fault(core, vectors.TS, selector)
-    if not attributes & ATTR_P:
-        return selector_fault(core, vectors.SS if segment == SS else vectors.NP, selector)
-    if probe_accessed(cpu, core, ram, marks, gva, high) < 0:
-        return -1
-    set_accessed(cpu, core, ram, marks, gva, high)
-    fill_cache(cpu, segment, selector, low, high)
-    return 0
+    return load_allowed(cpu, core, ram, marks, segment, selector, gva, low, high)
 
 
 @jit
