@@ -23,6 +23,8 @@ DOCUMENTS = (
     "architecture",
     "glossary",
     "adding-an-instruction",
+    "adding-a-device",
+    "adding-a-monitor",
     "quirks",
     "README",
 )
