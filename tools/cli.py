@@ -72,14 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    with deferred_interrupts():
+    with deferred_interrupts():  # also the verb's module is imported here
         from cyclopts import CycloptsError
 
-        app = build_app()
-    try:
-        result = app(arguments)
-    except CycloptsError as error:
-        raise TrapgateError(" ".join(str(error).split())) from None
+        try:
+            command, bound, _ = build_app().parse_args(arguments)
+        except CycloptsError as error:
+            raise TrapgateError(" ".join(str(error).split())) from None
+    result = command(*bound.args, **bound.kwargs)
     return result if isinstance(result, int) else status.SUCCESS
 
 

@@ -11,6 +11,7 @@ from isa.cpu_models import DEFAULT, load_model
 from tools import catalogue, status
 from tools.arguments import Address, Count, Flag, Size
 from tools.catalogue import Protocol
+from tools.interrupts import deferred_interrupts
 from tools.loader import load, ram_of
 
 EPILOGUE: Final = f"""\
@@ -77,13 +78,15 @@ def compare(
     if budget is None:
         budget = DEFAULT_BUDGET if entry is None else entry.budget
 
-    from tools import report
-    from tools.progress import prepare_machine, running
-    from tools.techniques import chosen
+    with deferred_interrupts():
+        from tools import report
+        from tools.progress import prepare_machine, running
+        from tools.techniques import chosen
 
     wanted = chosen(techniques)
     prepare_machine()
-    from hypervisor import comparison
+    with deferred_interrupts():
+        from hypervisor import comparison
 
     with running() as progress:
         outcome = comparison.compare(

@@ -1,7 +1,8 @@
 """Ctrl-C at moments when an exception would be lost or do harm.
 
-Compiled code is loaded through callbacks of a C library, and an exception that is raised in one of
-them is printed and forgotten. While code is imported or loaded, Ctrl-C waits until that is done.
+Compiled code is loaded through callbacks of a C library, modules are imported with callbacks of
+their locks, and an exception that is raised in one of them is printed and forgotten. While code is
+imported or loaded, Ctrl-C waits until that is done.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from isa.boot import BootImage
 from isa.errors import TrapgateError
 from tools import catalogue, elf_reader, multiboot
 from tools.catalogue import Protocol
+from tools.interrupts import deferred_interrupts
 
 Range = tuple[int, int]
 
@@ -139,7 +140,8 @@ def _read(file: Path, where: str) -> bytes:
 
 
 def _assembled(name: str, where: str, file: Path) -> Content:
-    from tools.assembler import assemble_file
+    with deferred_interrupts():
+        from tools.assembler import assemble_file
 
     assembly = assemble_file(file, format="bin")
     return Content(name, where, assembly.bytes, assembly.origin, assembly.entry, assembly.symbols)

@@ -13,6 +13,7 @@ from isa.errors import TrapgateError
 from tools import catalogue, status
 from tools.arguments import Address, Count, Flag, Size
 from tools.catalogue import Protocol
+from tools.interrupts import deferred_interrupts
 from tools.loader import load, ram_of
 
 EPILOGUE: Final = f"""\
@@ -102,9 +103,10 @@ def run(
     ram_bytes = ram_of(path) if memory is None else memory
     image = load(path, protocol=protocol, address=address, command_line=append, ram_bytes=ram_bytes)
 
-    from tools import report
-    from tools.driver import Limits, drive
-    from tools.techniques import start
+    with deferred_interrupts():
+        from tools import report
+        from tools.driver import Limits, drive
+        from tools.techniques import start
 
     machine = start(technique, image, ram_bytes, model, tlb)
     limits = Limits(budget, timeout, until.encode() if until else None)
