@@ -63,8 +63,7 @@ class Bare(Technique):
         super().__init__(ram_bytes, costs=costs, progress=progress, model=model)
         self.processor = Processor(ram_bytes, costs, model, tlb)
         self.platform = Platform(self.processor.read_physical, ram_bytes)
-        self._port_table = PortTable(self.processor.core)
-        self.platform.bus.lend_ports(self._port_table)
+        self.platform.bus.lend_ports(PortTable(self.processor.core))
         self.platform.on_a20(self.processor.set_a20)
         self._ledger = Ledger(self.processor, monitored=False)
         self._memory = GuestMemory(
@@ -123,8 +122,7 @@ class Bare(Technique):
             if deadline is not None:
                 limit = min(limit, deadline - self._idle)
             reason = self.processor.run(limit - now)
-            if self._port_table.has_writes:
-                self.platform.bus.post_writes()
+            self.platform.bus.post_writes()
             self._handle(reason)
 
     def _let_time_pass(self, instructions: int) -> None:

@@ -134,8 +134,8 @@ class Bus:
             self._occupy(table, claim)
 
     def post_writes(self) -> None:
-        """Bring the devices what was written to lent registers."""
-        if self._table is None:
+        """Bring the devices what was written to lent registers. Asked after every run()."""
+        if self._table is None or not self._table.has_writes:
             return
         for port, data in self._table.collect():
             claim = self.ports.find(port)

@@ -17,7 +17,6 @@ from isa import state
 from isa.boot import BootImage
 from isa.devices.bus import Bus
 from isa.exits import Exit
-from isa.port_table import PortTable
 
 LOG = 0x40000
 CODE = 0x10000
@@ -169,9 +168,6 @@ def test_a_mask_that_lets_a_waiting_request_through_is_not_kept() -> None:
     pic = machine.platform.pic
     for port, value in ((0x20, 0x11), (0x21, 0x20), (0x21, 4), (0x21, 1), (0x21, 0xFF)):
         machine.platform.bus.write_port(port, 1, value)
-    core = machine.processor.core
-    table = PortTable(core)
-    assert not table.has_writes
     pic.set_irq(1, True)
     assert not pic.is_quiet
     machine.boot(
