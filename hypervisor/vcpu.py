@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from hypervisor.descriptors import FLAT_CODE, FLAT_DATA, Segment, TableRegister
 from hypervisor.guest_paging import PagingState
+from isa.cpu_models import CpuModel, load_model
 from isa.features import defined_eflags
 from isa.registers import (
     ATTR_UNUSABLE,
@@ -62,16 +63,18 @@ class VirtualCpu:
     sysenter_esp: int = 0
     sysenter_eip: int = 0
     apic_base: int = 0xFEE00900
+    model: CpuModel = field(default_factory=load_model)
     features: int = FEATURES_P6  # of its model: see isa.cpu_models
     known_eflags: int = EFLAGS_DEFINED  # the flags that its model has
     tsc_offset: int = 0
     halted: bool = False
     shadow_at: int = -1  # interrupts are inhibited while this many instructions are completed
 
-    def become(self, features: int) -> None:
-        """Be a processor with these features."""
-        self.features = features
-        self.known_eflags = defined_eflags(features)
+    def become(self, model: CpuModel) -> None:
+        """Be a processor of this model."""
+        self.model = model
+        self.features = model.features
+        self.known_eflags = defined_eflags(model.features)
 
     @property
     def is_user(self) -> bool:

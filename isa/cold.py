@@ -12,7 +12,9 @@ from isa.execute import (
 from isa.jit import jit
 from isa.near import execute_near, execute_stack
 from isa.ports import execute_port
-from isa.records import FORM_SHIFT, HANDLER_MASK, TROUBLED
+from isa.privilege_rules import check_sensitive
+from isa.records import HANDLER_MASK, TROUBLED, form_of
+from isa.registers import FEATURE_TRAPS
 from isa.specialise import (
     FAMILY,
     FIRST_HOT,
@@ -31,7 +33,7 @@ from isa.specialise import (
     H_SYSTEM,
     H_TOO_LONG,
 )
-from isa.state import State
+from isa.state import FEATURES, State
 from isa.strings import execute_string
 from isa.system import execute_system
 from isa.transfers import execute_transfer
@@ -45,7 +47,9 @@ def cold(cpu: State, core: Workspace, ram: Bytes, marks: Bytes, at: int) -> int:
     head = core[at]
     family = head & HANDLER_MASK
     if family >= FIRST_HOT:
-        family = FAMILY[head >> FORM_SHIFT & 0xFFF]
+        family = FAMILY[form_of(head)]
+    if cpu[FEATURES] & FEATURE_TRAPS and check_sensitive(cpu, core, form_of(head)) < 0:
+        return TROUBLED
     if family == H_ARITHMETIC:
         return execute_arithmetic(cpu, core, ram, marks, at)
     if family == H_SYSTEM:

@@ -1,6 +1,6 @@
 """Models of processors: which features one has and how it presents itself, from a small TOML file.
 
-A model is named as `p6`, or with features added and left out: `486+cpuid`, `p6-pge-umip`. It is
+A model is named as `p6`, or with features added and left out: `486+cpuid`, `p6-pge+umip`. It is
 fixed when a machine is made. What depends on features: `NEEDS` in the instruction table's columns
 for the opcodes that exist, isa/features.py for the bits of registers, isa/model_specific.py for
 CPUID and the model-specific registers.
@@ -64,6 +64,16 @@ class CpuModel:
         for word in range(3):
             letters = self.vendor[4 * word : 4 * word + 4]
             cpu[state.CPUID_VENDOR + word] = int.from_bytes(letters, "little")
+
+    def identify(self, leaf: int) -> tuple[int, int, int, int]:
+        """EAX, EBX, ECX, EDX of CPUID: leaves above the highest are the highest."""
+        leaf = min(leaf, self.last_leaf)
+        if leaf == 0:
+            words = [int.from_bytes(self.vendor[at : at + 4], "little") for at in (0, 4, 8)]
+            return self.last_leaf, words[0], words[2], words[1]
+        if leaf == 1:
+            return self.signature, 0, 0, self.features & 0xFFFFFFFF
+        return 1, 0, 0, 0  # no descriptor of a cache or TLB
 
     def with_write_protection(self) -> "CpuModel":
         """The model with CR0.WP, which software that keeps shadow page tables cannot do without."""

@@ -37,6 +37,7 @@ from isa.registers import (
     FEATURE_PGE,
     FEATURE_PMC,
     FEATURE_PSE,
+    FEATURE_PVI,
     FEATURE_TSC,
     FEATURE_UMIP,
     FEATURE_VME,
@@ -77,6 +78,8 @@ def defined_cr4(features: int) -> int:
     defined = 0
     if features & FEATURE_VME:
         defined |= CR4_VME | CR4_PVI
+    if features & FEATURE_PVI:
+        defined |= CR4_PVI
     if features & FEATURE_TSC:
         defined |= CR4_TSD
     if features & FEATURE_DE:

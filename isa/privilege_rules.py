@@ -8,7 +8,7 @@ Source: SDM vol. 3A, "Privileged Instructions"; the exception lists of the instr
 
 from isa import vectors
 from isa.accounts import raise_fault
-from isa.generated.columns import OPSIZE, PM_ONLY, PRIVILEGE, V86_IOPL
+from isa.generated.columns import OPSIZE, PM_ONLY, PRIVILEGE, SENSITIVE, V86_IOPL
 from isa.jit import jit
 from isa.registers import CR4_PCE, CR4_TSD, CR4_UMIP, EFLAGS_VM, IOPL_SHIFT
 from isa.segmentation import is_protected
@@ -49,6 +49,14 @@ def rule_allows(cpu: State, rule: int) -> int:
 def v86_allows(cpu: State, form: int) -> int:
     """1 if virtual-8086 mode lets a form with `v86iopl` begin: IOPL 3, or VME and not 32 bits."""
     return iopl_allows(cpu) | (interrupts_are_virtual(cpu) if OPSIZE[form] != 32 else 0)
+
+
+@jit
+def check_sensitive(cpu: State, core: Workspace, form: int) -> int:
+    """What a processor with TRAPS adds: 0, or -1 after #GP(0) for a sensitive form above CPL 0."""
+    if SENSITIVE[form] and cpu[CPL]:
+        return raise_fault(core, vectors.GP, 0)
+    return 0
 
 
 @jit

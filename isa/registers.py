@@ -135,6 +135,8 @@ FEATURE_WP: Final = 1 << 35  # CR0.WP
 FEATURE_CPUID: Final = 1 << 36  # the instruction, and EFLAGS.ID by which software finds it
 FEATURE_PMC: Final = 1 << 37  # RDPMC and CR4.PCE
 FEATURE_UMIP: Final = 1 << 38  # CR4.UMIP
+FEATURE_PVI: Final = 1 << 39  # CR4.PVI, which comes with VME too
+FEATURE_TRAPS: Final = 1 << 40  # sensitive instructions are #GP(0) above CPL 0: no real processor
 FEATURES_P6: Final = (
     FEATURE_VME
     | FEATURE_DE
@@ -152,6 +154,7 @@ FEATURES_P6: Final = (
     | FEATURE_WP
     | FEATURE_CPUID
     | FEATURE_PMC
-    | FEATURE_UMIP
 )
-FEATURES_IMPLEMENTED: Final = FEATURES_P6 | FEATURE_PAE  # what a model may have
+FEATURES_IMPLEMENTED: Final = (  # what a model may have
+    FEATURES_P6 | FEATURE_PAE | FEATURE_UMIP | FEATURE_PVI | FEATURE_TRAPS
+)

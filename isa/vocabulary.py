@@ -92,8 +92,10 @@ REPEATS: Final = {"": 0, "rep": 1, "repcc": 2}
 # Processor generations in order; VMX and TRAPGATE stand apart, after them.
 PROCESSORS: Final = ("8086", "186", "286", "386", "486", "P5", "P6", "VMX", "TRAPGATE")
 
-# Features that a model of a processor may have or lack, by the names of CPUID's bits. PMC and UMIP
-# have no bit in leaf 1; VME and the others of paging and debugging decide about bits of CR4 only.
+# Features that a model of a processor may have or lack, by the names of CPUID's bits. PMC, UMIP,
+# PVI and TRAPS have no bit in leaf 1; VME and the others of paging and debugging decide about bits
+# of CR4 only. VME brings CR4.PVI along; PVI is that bit alone. With TRAPS every form of the table
+# that is sensitive is #GP(0) above CPL 0: Popek and Goldberg's condition, met by no real processor.
 FEATURES: Final = {
     "VME": registers.FEATURE_VME,
     "DE": registers.FEATURE_DE,
@@ -110,6 +112,8 @@ FEATURES: Final = {
     "WP": registers.FEATURE_WP,
     "PMC": registers.FEATURE_PMC,
     "UMIP": registers.FEATURE_UMIP,
+    "PVI": registers.FEATURE_PVI,
+    "TRAPS": registers.FEATURE_TRAPS,
 }
 # What stands for the generations: every model has the ones up to its own.
 GENERATION_FEATURES: Final = {

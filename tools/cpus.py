@@ -17,7 +17,7 @@ Examples:
   trapgate cpus
   trapgate cpus p6-pge 486+cpuid --json
 
-A name may add features and leave some out: 486+cpuid, p6-pge-umip. What a
+A name may add features and leave some out: 486+cpuid, p6-pge+umip. What a
 model does not have is an undefined opcode, a bit that cannot be set, a
 model-specific register that raises #GP.""",
 )

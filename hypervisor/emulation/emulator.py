@@ -75,7 +75,7 @@ class Emulator:
         if not instruction.form.needs & vcpu.features:
             raise undefined_opcode()
         vcpu.eflags &= ~EFLAGS_RF
-        if instruction.form.privilege:
+        if instruction.form.privilege or instruction.form.sensitive:
             check_privilege(vcpu, self.memory, instruction)
         routines()[instruction.form.operation](self, instruction)
         if self.is_complete:
@@ -93,6 +93,7 @@ def routines() -> dict[str, Routine]:
         branches,
         data,
         ports,
+        queries,
         segments,
         stack,
         strings,
@@ -100,7 +101,7 @@ def routines() -> dict[str, Routine]:
         transfers,
     )
 
-    families = (branches, data, ports, segments, stack, strings, system, transfers)
+    families = (branches, data, ports, queries, segments, stack, strings, system, transfers)
     found: dict[str, Routine] = {}
     for family in families:
         for operation, routine in family.ROUTINES.items():

@@ -11,7 +11,7 @@ from hypervisor.faults import general_protection
 from hypervisor.linear_memory import LinearMemory
 from hypervisor.vcpu import VirtualCpu
 from isa.instruction import Immediate, Instruction
-from isa.registers import CR4_PCE, CR4_TSD, CR4_UMIP, EDX, TR
+from isa.registers import CR4_PCE, CR4_TSD, CR4_UMIP, EDX, FEATURE_TRAPS, TR
 
 _IO_MAP_POINTER = 102  # offset in the TSS of the word that says where the bit map begins
 _SMALLEST_TSS32_LIMIT = 103
@@ -20,8 +20,11 @@ _SMALLEST_TSS32_LIMIT = 103
 def check_privilege(vcpu: VirtualCpu, memory: LinearMemory, instruction: Instruction) -> None:
     """Raise #GP(0) unless the table's privilege rule lets the virtual processor execute this.
 
+    On a processor with TRAPS whatever is sensitive is for CPL 0, whatever else the rule says.
     The right to a port (`iomap`) is checked with the access: a repetition of length 0 has none.
     """
+    if vcpu.cpl and vcpu.features & FEATURE_TRAPS and instruction.form.sensitive:
+        raise general_protection()
     match instruction.form.privilege:
         case "cpl0":
             allowed = vcpu.cpl == 0

@@ -50,6 +50,7 @@ from isa.registers import (
     DR7_GD,
     DR7_WRITABLE,
     EAX,
+    EBX,
     ECX,
     EDX,
     EFLAGS_IF,
@@ -377,7 +378,16 @@ def _sysexit(emulator: Emulator, _instruction: Instruction) -> None:
     _enter_level(emulator, selector, 3, vcpu.gpr[EDX], vcpu.gpr[ECX])
 
 
+# --- identification ---------------------------------------------------------------------------
+
+
+def _cpuid(emulator: Emulator, _instruction: Instruction) -> None:
+    gpr = emulator.vcpu.gpr
+    gpr[EAX], gpr[EBX], gpr[ECX], gpr[EDX] = emulator.vcpu.model.identify(gpr[EAX])
+
+
 ROUTINES: Final[dict[str, Routine]] = {
+    "CPUID": _cpuid,
     "CLI": _cli,
     "STI": _sti,
     "HLT": _hlt,

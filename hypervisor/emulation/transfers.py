@@ -82,6 +82,14 @@ def _int3(emulator: Emulator, _instruction: Instruction) -> None:
     _interrupt(emulator, vectors.BP)
 
 
+def _int1(emulator: Emulator, _instruction: Instruction) -> None:
+    """INT1: complete like the others, but the gate's DPL does not count."""
+    vcpu = emulator.vcpu
+    event = Event(vectors.DB, None, Kind.HARDWARE, emulator.next_eip)
+    deliver(vcpu, emulator.memory, event)
+    emulator.next_eip = vcpu.eip
+
+
 def _into(emulator: Emulator, _instruction: Instruction) -> None:
     if emulator.vcpu.eflags & EFLAGS_OF:
         _interrupt(emulator, vectors.OF)
@@ -290,6 +298,7 @@ ROUTINES: Final[dict[str, Routine]] = {
     "INT": _int,
     "INT3": _int3,
     "INTO": _into,
+    "INT1": _int1,
     "IRET": _iret,
     "JMP_FAR": _jmp_far,
     "CALL_FAR": _call_far,

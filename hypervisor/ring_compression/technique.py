@@ -57,7 +57,7 @@ class RingCompression(Technique):
         machine = Machine(layout.MONITOR_BYTES + ram_bytes, costs, machine_model)
         self.platform = Platform(self.read_memory, ram_bytes)
         self.monitor = self.monitor_type(machine, self.platform, ram_bytes)
-        self.monitor.vcpu.become(guest_model.features)
+        self.monitor.vcpu.become(guest_model)
         self._has_protected_mode = True
 
     # --- boot ----------------------------------------------------------------------------------

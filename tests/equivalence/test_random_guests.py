@@ -19,6 +19,13 @@ def test_a_random_guest_ends_in_the_same_state(seed, pieces):
     assert_equal(random_guest(seed, pieces), reason=None)
 
 
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32), pieces=st.integers(1, 40))
+def test_a_random_guest_is_equal_where_everything_sensitive_traps(seed, pieces):
+    guest.cache_clear()
+    assert_equal(random_guest(seed, pieces), reason=None, cpu="virtualizable")
+
+
 def test_random_guests_do_what_they_are_meant_to_test():
     exits: dict[str, int] = {}
     for seed in range(12):

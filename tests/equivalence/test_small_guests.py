@@ -284,7 +284,8 @@ def test_debug_exceptions_are_the_same(name):
 
 
 def test_a_guest_that_sets_umip_sees_its_own_tables():
-    ring = assert_equal("""
+    ring = assert_equal(
+        """
         mov eax, 0x800
         mov cr4, eax
         sgdt [SCRATCH]
@@ -298,7 +299,9 @@ def test_a_guest_that_sets_umip_sees_its_own_tables():
         sgdt [SCRATCH]
     back:
         ret
-    """)
+    """,
+        cpu="p6+umip",
+    )
     assert [entry[0] for entry in log_of(ring)] == [13]
 
 

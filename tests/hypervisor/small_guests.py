@@ -11,6 +11,7 @@ from hypervisor.comparison import Comparison, Factory, compare_techniques, same_
 from hypervisor.ring_compression.technique import RingCompression
 from hypervisor.technique import Stop, Technique
 from isa.boot import BootImage
+from isa.cpu_models import DEFAULT, load_model
 from tools.assembler import assemble_text
 
 RAM_BYTES = 2 << 20
@@ -48,21 +49,24 @@ def run(kind: type[Technique], body: str) -> tuple[Technique, Stop]:
     return technique, technique.run(BUDGET)
 
 
-def compare(body: str, result_memory: Sequence[tuple[int, int]] = ()) -> Comparison:
+def compare(
+    body: str, result_memory: Sequence[tuple[int, int]] = (), cpu: str = DEFAULT
+) -> Comparison:
     """A small guest, bare and under ring compression."""
+    model = load_model(cpu)
     factories: dict[str, Factory] = {
-        "bare": lambda: Bare(RAM_BYTES),
-        "ring": lambda: RingCompression(RAM_BYTES),
+        "bare": lambda: Bare(RAM_BYTES, model=model),
+        "ring": lambda: RingCompression(RAM_BYTES, model=model),
     }
     return compare_techniques(guest(body), factories, budget=BUDGET, result_memory=result_memory)
 
 
-def assert_equal(body: str, *, reason: str | None = "exit") -> RingCompression:
+def assert_equal(body: str, *, reason: str | None = "exit", cpu: str = DEFAULT) -> RingCompression:
     """The guest ends alike, in the same state, all of memory included; returns the VM.
 
     `reason` is what the stop must be, or None for any.
     """
-    outcome = compare(body)
+    outcome = compare(body, cpu=cpu)
     assert outcome.equivalent, f"{outcome.differences} {outcome.divergence}"
     bare, ring = (run.technique for run in outcome.runs)
     assert reason in (None, outcome.runs[0].stop.reason), outcome.runs[0].stop

@@ -17,13 +17,8 @@ from isa.flags import read_eflags, write_eflags
 from isa.generated import columns, forms
 from isa.host_calls import refresh
 from isa.registers import CS, DS, ES, ESP, FS, GS, LDTR, SS, TR
+from isa.specialise import FAMILY
 from tests.isa import family_calls
-from tests.isa.family_calls import (
-    execute_port,
-    execute_string,
-    execute_system,
-    execute_transfer,
-)
 
 RAM_BYTES = 1 << 20
 GDT, IDT, LDT, TSS = 0x1000, 0x2000, 0x3000, 0x4000
@@ -238,7 +233,12 @@ class ProtectedMachine:
         second: int = 0,
     ) -> int:
         """Write the operation record of one instruction; `memory` is the offset of its operand."""
-        head = form << records.FORM_SHIFT | a << records.A_SHIFT | b << records.B_SHIFT
+        head = (
+            int(FAMILY[form])
+            | form << records.FORM_SHIFT
+            | a << records.A_SHIFT
+            | b << records.B_SHIFT
+        )
         head |= records.NO_REGISTER << records.BASE_SHIFT
         head |= records.NO_REGISTER << records.INDEX_SHIFT
         head |= segment << records.SEGMENT_SHIFT | records.ADDRESS32
@@ -256,14 +256,7 @@ class ProtectedMachine:
         at = self.record(form, **fields)
         self.core[w.TROUBLE] = 0
         refresh(self.cpu, self.core)  # tests change segment caches by hand
-        if name.startswith(("IN_", "OUT_")):
-            status = execute_port(*self.arrays, at)
-        elif columns.OPERATION[form] in (forms.O_JMP_FAR, forms.O_CALL_FAR, forms.O_RET_FAR):
-            status = execute_transfer(*self.arrays, at)
-        elif columns.OPERATION[form] in (forms.O_INS, forms.O_OUTS):
-            status = execute_string(*self.arrays, at)
-        else:
-            status = execute_system(*self.arrays, at)
+        status = family_calls.execute(*self.arrays, at)
         self.check_derived()
         return int(status)
 

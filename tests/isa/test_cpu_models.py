@@ -37,7 +37,7 @@ AT = 64
 
 
 def test_the_default_is_the_p6() -> None:
-    assert model_names() == ["386", "486", "pentium", "p6"]
+    assert model_names() == ["386", "486", "pentium", "p6", "virtualizable"]
     model = load_model()
     assert (model.name, model.features) == ("p6", FEATURES_P6)
     fresh = state.new_state()
@@ -57,13 +57,13 @@ def test_features_are_added_and_left_out_in_order() -> None:
     assert late.feature_names == ("CPUID", "WP")
     assert load_model("p6-pge").features == FEATURES_P6 & ~(1 << 13)
     assert load_model("p6-pge+pge").features == FEATURES_P6
-    assert load_model("p6+umip").features == FEATURES_P6
+    assert load_model("p6+umip-umip").features == FEATURES_P6
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("8086", "no CPU model '8086'; there are: 386, 486, pentium, p6"),
+        ("8086", "no CPU model '8086'; there are: 386, 486, pentium, p6, virtualizable"),
         ("", "is not a CPU model"),
         ("P6", "is not a CPU model"),
         ("p6+", "is not a CPU model"),
