@@ -94,7 +94,7 @@ def test_cr3_is_kept_whole_and_flushes() -> None:
 @pytest.mark.parametrize("bit", range(32))
 def test_cr4_has_the_bits_of_its_features(bit: int) -> None:
     machine = ProtectedMachine()
-    legal = bit in (0, 1, 2, 3, 4, 6, 7, 8, 11)
+    legal = bit in (0, 1, 2, 3, 4, 6, 7, 8)
     assert move_to_cr(machine, 4, 1 << bit) == (TRANSFER if legal else TROUBLED)
     assert machine.trouble == (None if legal else (vectors.GP, 0))
     assert control(machine, 4) == (1 << bit if legal else 0)
