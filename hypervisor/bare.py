@@ -84,18 +84,19 @@ class Bare(Technique):
         for address, data in image.segments:
             processor.write_physical(address, data)
         if not image.protected:
-            self._enter_real_mode()
+            self._enter_real_mode(image.code_selector)
         processor.eip = image.entry
         processor.gpr[0] = image.eax
         processor.gpr[EBX] = image.ebx
         processor.gpr[ESP] = image.esp
 
-    def _enter_real_mode(self) -> None:
+    def _enter_real_mode(self, code_selector: int) -> None:
         cpu = self.processor.cpu
         cpu[state.CR0] &= ~CR0_PE
         for segment in range(6):
-            cpu[state.SELECTOR + segment] = 0
-            cpu[state.BASE + segment] = 0
+            selector = code_selector if segment == CS else 0
+            cpu[state.SELECTOR + segment] = selector
+            cpu[state.BASE + segment] = selector << 4
             cpu[state.LIMIT + segment] = 0xFFFF
             kind = 0xB if segment == CS else 0x3
             cpu[state.ATTRIBUTES + segment] = ATTR_P | ATTR_S | kind

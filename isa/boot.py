@@ -17,12 +17,13 @@ class BootImage:
     Attributes:
         name: what to call the guest in reports.
         segments: (physical address, bytes), ascending, without overlaps, inside RAM.
-        entry: EIP of the first instruction, a linear address.
+        entry: EIP of the first instruction; a linear address in protected mode.
         eax, ebx, esp: registers at entry; all other general registers are 0.
         protected: True: 32-bit protected mode, flat segments, paging and interrupts off.
-            False: real mode, CS:IP = 0:entry.
+            False: real mode, CS:IP = code_selector:entry, other segments 0.
         symbols: name to linear address, or None where the source has none.
         source: the file this came from, as the user named it.
+        code_selector: CS in real mode.
     """
 
     name: str
@@ -34,3 +35,4 @@ class BootImage:
     protected: bool
     symbols: Mapping[str, int] | None
     source: str
+    code_selector: int = 0

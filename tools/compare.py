@@ -9,10 +9,9 @@ from cyclopts import App, Parameter
 
 from isa.cpu_models import DEFAULT, load_model
 from tools import catalogue, status
-from tools.arguments import Address, Count, Flag, Size
-from tools.catalogue import Protocol
+from tools.arguments import Count, Flag
+from tools.boot_options import NO_OPTIONS, GuestOptions
 from tools.interrupts import deferred_interrupts
-from tools.loader import load, ram_of
 
 EPILOGUE: Final = f"""\
 Examples:
@@ -41,27 +40,19 @@ app = App(name="compare", help_epilogue=EPILOGUE)
 
 @app.default
 def compare(
-    guest: Annotated[str, Parameter(help="Guest name or folder, assembly source, or binary.")],
+    guest: Annotated[
+        str | None, Parameter(help="Guest name or folder, assembly source, or binary.")
+    ] = None,
     /,
     *,
     techniques: Annotated[
         str | None,
         Parameter(name=["--techniques", "-t"], help="Comma-separated; all available by default."),
     ] = None,
-    memory: Annotated[
-        Size | None,
-        Parameter(name=["--memory", "-m"], help="Memory: 64M, 2048K (default: as the guest asks)."),
-    ] = None,
+    options: GuestOptions = NO_OPTIONS,
     cpu: Annotated[
         str, Parameter(help="The processor: a model of `trapgate cpus`, as in 486+cpuid, p6-pge.")
     ] = DEFAULT,
-    append: Annotated[
-        str, Parameter(name=["--append", "-append"], help="Command line of a multiboot kernel.")
-    ] = "",
-    protocol: Annotated[Protocol, Parameter(help="How the guest expects to be started.")] = "auto",
-    address: Annotated[
-        Address | None, Parameter(help="Where a flat binary is loaded (default: 1 MiB).")
-    ] = None,
     budget: Annotated[
         Count | None,
         Parameter(help="Stop each run after that many guest instructions: 2000000, 2M."),
@@ -70,11 +61,9 @@ def compare(
 ) -> int:
     """Run one guest under several techniques."""
     model = load_model(cpu)
-    ram_bytes = ram_of(guest) if memory is None else memory
-    image = load(
-        guest, protocol=protocol, address=address, command_line=append, ram_bytes=ram_bytes
-    )
-    entry = catalogue.find(guest)
+    path = options.path(guest)
+    ram_bytes, image = options.ram_bytes(guest), options.load(guest)
+    entry = catalogue.find(path)
     if budget is None:
         budget = DEFAULT_BUDGET if entry is None else entry.budget
 

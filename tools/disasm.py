@@ -79,7 +79,7 @@ def _read(code: str, origin: int | None) -> tuple[list[Part], Mapping[str, int] 
         return [Part(origin or 0, data)], None
     if not Path(code).exists() and catalogue.find(code) is None:
         raise TrapgateError(f"{code}: no such file, and not bytes in hexadecimal")
-    from tools.loader import read_content
+    from tools.program import read_content
 
     content = read_content(code)
     if elf_reader.is_elf(content.data):

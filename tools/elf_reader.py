@@ -31,8 +31,10 @@ _TYPE_EXECUTABLE = 2
 _PT_LOAD, _PT_INTERP, _FLAG_EXECUTE = 1, 3, 1
 _SHT_PROGBITS, _SHT_SYMTAB, _FLAG_ALLOCATED = 1, 2, 2
 _SYMBOL_SECTION, _SYMBOL_FILE, _UNDEFINED_SECTION = 3, 4, 0
-# More symbols than any toy kernel has; keeps a hostile file from costing minutes.
+_SHT_NOBITS = 8
+# More than any kernel has; what keeps a hostile file from costing minutes or all of memory.
 _MOST_SYMBOLS = 1_000_000
+_MOST_NAME_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,16 @@ def read_elf(data: bytes, where: str) -> Executable:
     if kind != _TYPE_EXECUTABLE:
         what = _TYPE_NAMES.get(kind, f"of type {kind}")
         raise TrapgateError(f"{where}: not a static executable: the ELF file is {what}")
-    segments = tuple(
-        _segment(data, header, where)
+    headers = [
+        header
         for header in _table(data, _PROGRAM_HEADER, phoff, phentsize, phnum, "program", where)
         if _is_loadable(header, where)
-    )
-    if not segments:
+    ]
+    if not headers:
         raise TrapgateError(f"{where}: the ELF file has no segment to load")
+    if sum(header[4] for header in headers) > 2 * len(data):
+        raise TrapgateError(f"{where}: the segments of the ELF file are larger than the file")
+    segments = tuple(_segment(data, header, where) for header in headers)
     sections = _table(data, _SECTION_HEADER, shoff, shentsize, shnum, "section", where)
     return Executable(entry, segments, _symbols(data, sections, where))
 
@@ -134,6 +139,7 @@ def _segment(data: bytes, header: tuple[int, ...], where: str) -> Segment:
 def _symbols(data: bytes, sections: list[tuple[int, ...]], where: str) -> dict[str, int]:
     """Names and addresses of the symbol table, in address order; empty in a stripped file."""
     found: list[tuple[int, str]] = []
+    left = _MOST_SYMBOLS
     for section in sections:
         _, kind, _, _, offset, size, link, _, _, entry_bytes = section
         if kind != _SHT_SYMTAB:
@@ -141,14 +147,62 @@ def _symbols(data: bytes, sections: list[tuple[int, ...]], where: str) -> dict[s
         if entry_bytes != _SYMBOL.size or link >= len(sections) or offset + size > len(data):
             raise TrapgateError(f"{where}: damaged ELF symbol table")
         strings = data[sections[link][4] : sections[link][4] + sections[link][5]]
-        for index in range(min(size // _SYMBOL.size, _MOST_SYMBOLS)):
+        count = min(size // _SYMBOL.size, left)
+        left -= count
+        for index in range(count):
             name, value, _, info, _, home = _SYMBOL.unpack_from(data, offset + index * _SYMBOL.size)
             if home == _UNDEFINED_SECTION or info & 15 in (_SYMBOL_SECTION, _SYMBOL_FILE):
                 continue
-            text = strings[name : strings.find(b"\0", name)].decode("utf-8", "replace")
+            text = _name(strings, name)
             if text:
                 found.append((value, text))
     return {text: value for value, text in sorted(found)}
+
+
+def _name(strings: bytes, at: int) -> str:
+    """The string at an offset of a string table."""
+    text = strings[at : at + _MOST_NAME_BYTES].partition(b"\0")[0]
+    return text.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class SectionHeaders:
+    """The section header table, and which sections no segment loads.
+
+    Attributes:
+        headers: the table's bytes.
+        count, entry_bytes: its shape.
+        names_index: the section that holds the names.
+        unloaded: number of a section → (offset in the file, bytes), where sh_addr is 0.
+    """
+
+    headers: bytes
+    count: int
+    entry_bytes: int
+    names_index: int
+    unloaded: dict[int, tuple[int, int]]
+
+
+def section_headers(data: bytes) -> SectionHeaders | None:
+    """The section headers of a file that `read_elf` has read; None if they are absent or lie."""
+    header = _HEADER.unpack_from(data)
+    offset, size, count, names_index = header[6], header[11], header[12], header[13]
+    if not count or not offset or names_index >= count:
+        return None
+    unloaded: dict[int, tuple[int, int]] = {}
+    for index in range(count):
+        _, kind, _, address, at, length, *_ = _SECTION_HEADER.unpack_from(
+            data, offset + size * index
+        )
+        if kind in (0, _SHT_NOBITS) or address or not length:
+            continue
+        if at + length > len(data):
+            return None
+        unloaded[index] = (at, length)
+    if sum(length for _, length in unloaded.values()) > len(data):
+        return None
+    table = data[offset : offset + size * count]
+    return SectionHeaders(table, count, size, names_index, unloaded)
 
 
 def read_sections(data: bytes, where: str) -> dict[str, bytes]:
@@ -161,11 +215,14 @@ def read_sections(data: bytes, where: str) -> dict[str, bytes]:
         return {}
     names = data[headers[names_at][4] : headers[names_at][4] + headers[names_at][5]]
     found: dict[str, bytes] = {}
+    total = 0
     for name, kind, flags, _, offset, size, *_ in headers:
         if kind != _SHT_PROGBITS or flags & _FLAG_ALLOCATED:
             continue
         if offset + size > len(data):
             raise TrapgateError(f"{where}: truncated ELF file: a section lies beyond its end")
-        text = names[name : max(names.find(b"\0", name), name)].decode("utf-8", "replace")
-        found.setdefault(text, data[offset : offset + size])
+        total += size
+        if total > len(data):
+            raise TrapgateError(f"{where}: the sections of the ELF file are larger than the file")
+        found.setdefault(_name(names, name), data[offset : offset + size])
     return found

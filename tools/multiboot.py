@@ -1,10 +1,8 @@
-"""The multiboot-1 protocol, seen from the boot loader: find the header, describe the machine.
+"""The multiboot-1 header: find it, refuse what it requires and we lack, apply its addresses.
 
-Knows nothing of files or of ELF. Offers what a small machine has: memory sizes, a memory map, a
-command line and the loader's name; no modules, no disks, no video modes.
+Knows nothing of files or of ELF. What a kernel is told in return: `tools.multiboot_information`.
 
-Source: Multiboot Specification version 0.6.96, "The layout of Multiboot header", "Boot information
-format".
+Source: Multiboot Specification version 0.6.96, "The layout of Multiboot header".
 """
 
 from __future__ import annotations
@@ -16,24 +14,19 @@ from isa.errors import TrapgateError
 
 HEADER_MAGIC = 0x1BADB002
 BOOT_MAGIC = 0x2BADB002
-LOADER_NAME = "Trapgate"
 
 # "must be contained completely within the first 8192 bytes", on a 32-bit boundary.
 _SEARCH_BYTES = 8192
 _MAGIC_FLAGS_CHECKSUM = struct.Struct("<3I")
 _ADDRESSES = struct.Struct("<5I")
+_VIDEO = struct.Struct("<4I")
+_VIDEO_OFFSET = 32
 
+# Modules are always aligned to pages, memory is always described; so these need no answer.
 _FLAG_PAGE_ALIGN, _FLAG_MEMORY, _FLAG_VIDEO = 1 << 0, 1 << 1, 1 << 2
 _FLAG_ADDRESSES = 1 << 16
 _REQUIREMENTS = 0xFFFF
-
-_INFO_MEMORY, _INFO_COMMAND_LINE, _INFO_MEMORY_MAP, _INFO_LOADER_NAME = 1, 1 << 2, 1 << 6, 1 << 9
-# flags, memory, boot device, command line, modules, (symbols), map, (drives), configuration, name,
-# (APM and video).
-_INFO = struct.Struct("<I II I I II 16x II 8x I I 20x")
-_MAP_ENTRY = struct.Struct("<IQQI")
-_AVAILABLE, _RESERVED = 1, 2
-LOW_MEMORY_END, HIGH_MEMORY = 0xA0000, 0x100000
+_MODE_TEXT = 1
 
 
 @dataclass(frozen=True)
@@ -54,6 +47,8 @@ class Header:
     offset: int
     flags: int
     addresses: Addresses | None
+    wants_text_mode: bool = False
+    """Whether it asks for a text mode, and so to be told which one it got."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +86,36 @@ def find_header(data: bytes, where: str, *, required: bool) -> Header | None:
 
 
 def _header(data: bytes, offset: int, flags: int, where: str) -> Header:
-    unknown = flags & _REQUIREMENTS & ~(_FLAG_PAGE_ALIGN | _FLAG_MEMORY)
-    if unknown & _FLAG_VIDEO:
-        raise TrapgateError(
-            f"{where}: the multiboot header asks for a video mode; there is only text"
-        )
+    unknown = flags & _REQUIREMENTS & ~(_FLAG_PAGE_ALIGN | _FLAG_MEMORY | _FLAG_VIDEO)
     if unknown:
         raise TrapgateError(f"{where}: the multiboot header has unknown requirements {unknown:#x}")
+    wants_text_mode = bool(flags & _FLAG_VIDEO)
+    if wants_text_mode:
+        _check_video(data, offset, where)
     if not flags & _FLAG_ADDRESSES:
-        return Header(offset, flags, None)
-    at = offset + _MAGIC_FLAGS_CHECKSUM.size
-    if at + _ADDRESSES.size > len(data):
+        return Header(offset, flags, None, wants_text_mode)
+    fields = _fields(data, offset, _MAGIC_FLAGS_CHECKSUM.size, _ADDRESSES, where)
+    return Header(offset, flags, Addresses(*fields), wants_text_mode)
+
+
+def _fields(
+    data: bytes, offset: int, at: int, fields: struct.Struct, where: str
+) -> tuple[int, ...]:
+    if offset + at + fields.size > len(data):
         raise TrapgateError(
             f"{where}: truncated: the multiboot header at {offset:#x} is incomplete"
         )
-    return Header(offset, flags, Addresses(*_ADDRESSES.unpack_from(data, at)))
+    return fields.unpack_from(data, offset + at)
+
+
+def _check_video(data: bytes, offset: int, where: str) -> None:
+    """A text mode is what there is, of whatever size is preferred; graphics cannot be given."""
+    kind, width, height, depth = _fields(data, offset, _VIDEO_OFFSET, _VIDEO, where)
+    if kind != _MODE_TEXT:
+        raise TrapgateError(
+            f"{where}: the multiboot header requires a graphics mode"
+            f" ({width}x{height}, {depth} bits); there is only text"
+        )
 
 
 def place(header: Header, addresses: Addresses, file_bytes: int, where: str) -> Placement:
@@ -132,37 +142,3 @@ def place(header: Header, addresses: Addresses, file_bytes: int, where: str) -> 
             raise TrapgateError(f"{where}: multiboot bss ends before the data does")
         memory_bytes = addresses.bss_end - addresses.load
     return Placement(addresses.load, first, last, memory_bytes, addresses.entry)
-
-
-def boot_information(address: int, command_line: str, ram_bytes: int) -> bytes:
-    """The structure EBX points to, with everything it points to, for placing at `address`."""
-    memory_map = b"".join(
-        _MAP_ENTRY.pack(_MAP_ENTRY.size - 4, base, end - base, kind)
-        for base, end, kind in _memory_ranges(ram_bytes)
-    )
-    texts = [text.encode("utf-8") + b"\0" for text in (command_line, LOADER_NAME)]
-    map_at = address + _INFO.size
-    command_line_at = map_at + len(memory_map)
-    loader_name_at = command_line_at + len(texts[0])
-    structure = _INFO.pack(
-        _INFO_MEMORY | _INFO_COMMAND_LINE | _INFO_MEMORY_MAP | _INFO_LOADER_NAME,
-        min(ram_bytes, LOW_MEMORY_END) >> 10,
-        max(ram_bytes - HIGH_MEMORY, 0) >> 10,
-        0,  # boot device: flag not set
-        command_line_at,
-        0,  # modules: none
-        0,
-        len(memory_map),
-        map_at,
-        0,  # configuration table: flag not set
-        loader_name_at,
-    )
-    return structure + memory_map + b"".join(texts)
-
-
-def _memory_ranges(ram_bytes: int) -> list[tuple[int, int, int]]:
-    ranges = [(0, min(ram_bytes, LOW_MEMORY_END), _AVAILABLE)]
-    ranges.append((LOW_MEMORY_END, HIGH_MEMORY, _RESERVED))
-    if ram_bytes > HIGH_MEMORY:
-        ranges.append((HIGH_MEMORY, ram_bytes, _AVAILABLE))
-    return ranges

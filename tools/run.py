@@ -11,17 +11,17 @@ from cyclopts import App, Parameter
 from isa.cpu_models import DEFAULT, load_model
 from isa.errors import TrapgateError
 from tools import catalogue, status
-from tools.arguments import Address, Count, Flag, Size
-from tools.catalogue import Protocol
+from tools.arguments import Count, Flag
+from tools.boot_options import NO_OPTIONS, GuestOptions
 from tools.interrupts import deferred_interrupts
-from tools.loader import load, ram_of
 
 EPILOGUE: Final = f"""\
 Examples:
   trapgate run guests/hello
   trapgate run guests/minikernel --technique ring
   trapgate run kernel.elf -m 64M -append "console=com1" --budget 50M
-  trapgate run boot.bin --protocol flat --address 0x100000 --state
+  trapgate run kernel.elf -initrd 'shell.bin --quick,data.bin' -m 64M
+  trapgate run bare.bin --address 0x8000 --mode 16 --state
   trapgate run guests/minikernel --until "task 1" --json
   trapgate run kernel.elf --tlb keep
   trapgate run guests/hello --cpu 486+cpuid
@@ -42,26 +42,13 @@ def run(
     ] = None,
     /,
     *,
-    kernel: Annotated[
-        str | None, Parameter(name=["--kernel", "-kernel"], help="The guest, as in QEMU.")
-    ] = None,
-    memory: Annotated[
-        Size | None,
-        Parameter(name=["--memory", "-m"], help="Memory: 64M, 2048K (default: as the guest asks)."),
-    ] = None,
+    options: GuestOptions = NO_OPTIONS,
     cpu: Annotated[
         str, Parameter(help="The processor: a model of `trapgate cpus`, as in 486+cpuid, p6-pge.")
     ] = DEFAULT,
-    append: Annotated[
-        str, Parameter(name=["--append", "-append"], help="Command line of a multiboot kernel.")
-    ] = "",
     technique: Annotated[
         str, Parameter(name=["--technique", "-t"], help="What runs the guest: bare, ring.")
     ] = "bare",
-    protocol: Annotated[Protocol, Parameter(help="How the guest expects to be started.")] = "auto",
-    address: Annotated[
-        Address | None, Parameter(help="Where a flat binary is loaded (default: 1 MiB).")
-    ] = None,
     budget: Annotated[
         Count | None,
         Parameter(
@@ -89,9 +76,7 @@ def run(
     json: Annotated[Flag, Parameter(help="Print a JSON report, the console included.")] = False,
 ) -> int:
     """Run one guest."""
-    path = kernel if guest is None else guest
-    if path is None or (guest is not None and kernel is not None):
-        raise TrapgateError("run needs one guest, such as guests/hello")
+    path = options.path(guest)
     if timeout is not None and not timeout > 0:
         raise TrapgateError("--timeout must be more than 0 seconds")
     if until == "":
@@ -100,8 +85,7 @@ def run(
     entry = catalogue.find(path)
     if budget is None and entry is not None:
         budget = entry.budget
-    ram_bytes = ram_of(path) if memory is None else memory
-    image = load(path, protocol=protocol, address=address, command_line=append, ram_bytes=ram_bytes)
+    ram_bytes, image = options.ram_bytes(guest), options.load(guest)
 
     with deferred_interrupts():
         from tools import report
