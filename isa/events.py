@@ -16,6 +16,7 @@ Emulation".
 from isa import vectors
 from isa import workspace as w
 from isa.accounts import charge, raise_fault, settle, settle_completed
+from isa.event_log import note_delivery, note_origin
 from isa.exits import Exit
 from isa.flags import read_eflags
 from isa.jit import jit
@@ -150,6 +151,7 @@ def deliver(
     core[w.DELIVERING] = vector
     event, code, way = vector, error, kind
     severity = classify(vector) if kind == HARDWARE else _BENIGN
+    entry = note_origin(cpu, core)
     status = attempt(cpu, core, ram, marks, event, code, way)
     while status == TROUBLED:
         unfinished = event
@@ -183,6 +185,7 @@ def deliver(
     if status == TRANSFER:
         core[w.TROUBLE] = 0
         cpu[HALTED] = 0
+        note_delivery(cpu, core, entry, event, code, way)
         if event == vectors.DB and (way == HARDWARE or way == PRIVILEGED):
             cpu[DR + 7] &= ~DR7_GD  # the handler may use the debug registers
         if kind == EXTERNAL:

@@ -64,6 +64,7 @@ WALK_LEAF: Final = 67
 WALK_FRAME: Final = 68
 TLB_GLOBAL_BASE: Final = 69  # tag of the current generation of global pages
 TLB_CHECK: Final = 70  # where the table of isa.tlb_check begins, 0 on a machine that does not check
+LOGGED: Final = 51  # deliveries in all; the last ones are in the LOG
 LACKS: Final = 49  # what follows from the processor's model: all bits but those of its features,
 LACKS_EFLAGS: Final = 50  # and all flags but those that it has
 # Enabled breakpoints, see isa.breakpoints.
@@ -141,8 +142,23 @@ WRITES_DROP: Final = 1  # nobody listens
 WRITES_LATCH: Final = 2  # the register holds what was written last, and that is all it does
 WRITES_POST: Final = 3  # every byte counts, but not when the device sees it
 
+# The last deliveries through the IDT, see isa.event_log: an instrument, nothing acts on it.
+LOG: Final = 1024
+LOG_ENTRIES: Final = 128
+LOG_MASK: Final = LOG_ENTRIES - 1
+LOG_WORDS: Final = 8
+# words of an entry
+LOG_VECTOR: Final = 0
+LOG_ERROR: Final = 1  # error code, or -1
+LOG_KIND: Final = 2  # what was delivered: HARDWARE, EXTERNAL, SOFTWARE, PRIVILEGED of isa.events
+LOG_CS: Final = 3  # where: CS, EIP, CPL and EFLAGS as they were
+LOG_EIP: Final = 4
+LOG_CPL: Final = 5
+LOG_CR2: Final = 6
+LOG_RETIRED: Final = 7  # instructions retired before
+
 # --- tables ----------------------------------------------------------------------------------
-TLB: Final = 1024
+TLB: Final = LOG + LOG_ENTRIES * LOG_WORDS
 TLB_ENTRIES: Final = 512  # for each half: supervisor, user
 TLB_MASK: Final = TLB_ENTRIES - 1
 TLB_WORDS: Final = 8

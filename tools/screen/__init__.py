@@ -1,0 +1,1 @@
+"""Pictures of a guest's screen: glyphs, PNG files, and the terminal."""
