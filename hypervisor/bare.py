@@ -28,6 +28,7 @@ from hypervisor.technique import (
     VmStopped,
 )
 from isa import entry, state, workspace
+from isa.devices.configuration import DEFAULT, Configuration
 from isa.devices.platform import Platform
 from isa.exits import Exit
 from isa.ledger import Ledger
@@ -58,11 +59,12 @@ class Bare(Technique):
         costs: Costs | None = None,
         progress: Callable[[int], None] | None = None,
         model: CpuModel | None = None,
+        devices: Configuration = DEFAULT,
         tlb: TlbMode = TlbMode.NORMAL,
     ) -> None:
-        super().__init__(ram_bytes, costs=costs, progress=progress, model=model)
+        super().__init__(ram_bytes, costs=costs, progress=progress, model=model, devices=devices)
         self.processor = Processor(ram_bytes, costs, model, tlb)
-        self.platform = Platform(self.processor.read_physical, ram_bytes)
+        self.platform = Platform(self.processor.read_physical, ram_bytes, configuration=devices)
         self.platform.bus.lend_ports(PortTable(self.processor.core))
         self.platform.on_a20(self.processor.set_a20)
         self._ledger = Ledger(self.processor, monitored=False)

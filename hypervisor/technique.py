@@ -21,6 +21,7 @@ from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from isa.devices.configuration import DEFAULT, Configuration
 from isa.errors import TrapgateError
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Technique(ABC):
         costs: Costs | None = None,
         progress: Callable[[int], None] | None = None,
         model: CpuModel | None = None,
+        devices: Configuration = DEFAULT,
     ) -> None:
         """Make the machine.
 
@@ -115,6 +117,7 @@ class Technique(ABC):
             costs: modelled cycles of every event; the default profile if not given.
             progress: called with the guest instructions completed, now and then during a run.
             model: the processor that the guest sees; the default model if not given.
+            devices: disks and what else the guest's machine may have or not.
         """
         self.ram_bytes = ram_bytes
         self.costs = costs
@@ -295,6 +298,7 @@ def create(
     costs: Costs | None = None,
     progress: Callable[[int], None] | None = None,
     model: CpuModel | None = None,
+    devices: Configuration = DEFAULT,
     tlb: str = "normal",
 ) -> Technique:
     """Make a technique by name; `tlb` is a value of `TlbMode`."""
@@ -306,4 +310,6 @@ def create(
         from isa.stale_translations import TlbMode
 
         checks = {"tlb": TlbMode(tlb)}
-    return technique(ram_bytes, costs=costs, progress=progress, model=model, **checks)
+    return technique(
+        ram_bytes, costs=costs, progress=progress, model=model, devices=devices, **checks
+    )

@@ -86,11 +86,15 @@ class PortTable:
 
 
 class DeviceLender:
-    """The port table as one device sees it: by its own offsets, which are ports less `base`."""
+    """The port table as one device sees it: by its own offsets, at one range of ports or more."""
 
-    def __init__(self, table: PortTable, base: int) -> None:
+    def __init__(self, table: PortTable) -> None:
         self._table = table
-        self._base = base
+        self._ranges: list[tuple[range, int]] = []  # offsets, and the port less the offset
+
+    def add(self, offsets: range, base: int) -> None:
+        """The device's registers at `offsets` are at ports `base` + offset."""
+        self._ranges.append((offsets, base))
 
     def lend(
         self,
@@ -100,5 +104,7 @@ class DeviceLender:
         until: int | None = None,
         writes: Writes = Writes.ASK,
     ) -> None:
-        """See isa.devices.lending.Lender."""
-        self._table.lend(self._base + offset, value, until=until, writes=writes)
+        """See isa.devices.lending.Lender. Registers that are at no port yet are not lent."""
+        for offsets, base in self._ranges:
+            if offset in offsets:
+                self._table.lend(base + offset, value, until=until, writes=writes)

@@ -24,6 +24,7 @@ from hypervisor.technique import (
     VmStopped,
 )
 from isa.cpu_models import load_model
+from isa.devices.configuration import DEFAULT, Configuration
 from isa.devices.platform import Platform
 from isa.machine import Machine
 from isa.registers import EBX, ESP
@@ -48,14 +49,15 @@ class RingCompression(Technique):
         costs: Costs | None = None,
         progress: Callable[[int], None] | None = None,
         model: CpuModel | None = None,
+        devices: Configuration = DEFAULT,
     ) -> None:
-        super().__init__(ram_bytes, costs=costs, progress=progress, model=model)
+        super().__init__(ram_bytes, costs=costs, progress=progress, model=model, devices=devices)
         guest_model = model or load_model()
         # What the guest executes by itself it executes on this machine, so the models are the same;
         # but the monitor's shadow tables need write protection, which the 386 does not have.
         machine_model = guest_model.with_write_protection()
         machine = Machine(layout.MONITOR_BYTES + ram_bytes, costs, machine_model)
-        self.platform = Platform(self.read_memory, ram_bytes)
+        self.platform = Platform(self.read_memory, ram_bytes, configuration=devices)
         self.monitor = self.monitor_type(machine, self.platform, ram_bytes)
         self.monitor.vcpu.become(guest_model)
         self._has_protected_mode = True

@@ -113,6 +113,7 @@ class Bus:
         self.ports = AddressSpace("ports")
         self.memory = AddressSpace("memory")
         self._table: PortTable | None = None
+        self._lenders: dict[int, DeviceLender] = {}  # by id of the block, which has a claim
 
     def claim_ports(self, first: int, last: int, block: RegisterBlock, *, offset: int = 0) -> None:
         """Let `block` answer at ports first..last, seen by it as offset, offset + 1, ….
@@ -129,6 +130,7 @@ class Bus:
     def lend_ports(self, table: PortTable) -> None:
         """Let the devices lend registers to a processor, now and whenever they change."""
         self._table = table
+        self._lenders = {}
         table.vacate(0, PORT_COUNT - 1)
         for claim in self.ports.claims:
             self._occupy(table, claim)
@@ -145,7 +147,10 @@ class Bus:
     def _occupy(self, table: PortTable, claim: Claim) -> None:
         table.occupy(claim.first, claim.last)
         if isinstance(claim.block, Lending):
-            claim.block.lender = DeviceLender(table, claim.first - claim.offset)
+            lender = self._lenders.setdefault(id(claim.block), DeviceLender(table))
+            offsets = range(claim.offset, claim.offset + claim.last - claim.first + 1)
+            lender.add(offsets, claim.first - claim.offset)
+            claim.block.lender = lender
             claim.block.lend()
 
     def claim_memory(self, first: int, last: int, block: RegisterBlock, *, offset: int = 0) -> None:

@@ -34,6 +34,9 @@ class Device(Generic[StateT]):
         """Return a copy of the state that later changes of the device do not touch."""
         return copy.deepcopy(self.state)
 
+    def check(self, state: StateT) -> None:
+        """Refuse, with ValueError, a saved state that cannot be this device's."""
+
     def restore(self, state: StateT) -> None:
         """Take over a copy of `state`. Interrupt lines are not driven: their state is saved too."""
         self.state = copy.deepcopy(state)

@@ -3,7 +3,7 @@
 One object per bare machine or VM; nothing here is shared. The platform knows no processor: whoever
 runs one advances `clock` to the instructions retired, calls `clock.run_due()`, passes port
 accesses to `bus`, and asks `interrupt_pending` and `acknowledge_interrupt`. RAM is not here
-either: `read_memory` lends a view of it, for the screen.
+either: `read_memory` lends a view of it, for the screen and for what devices fetch by themselves.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from typing import Any
 
 import msgspec
 
+from isa.devices import ata
+from isa.devices.ata import AtaChannel
 from isa.devices.bus import Bus
 from isa.devices.clock import ClockState, EventClock
 from isa.devices.cmos import Cmos
+from isa.devices.configuration import DEFAULT, DISKS, Configuration
 from isa.devices.debug_console import DebugConsole
 from isa.devices.device import Device
 from isa.devices.exit_port import ExitPort
@@ -28,6 +31,8 @@ from isa.devices.uart import Uart
 from isa.devices.vga import VgaText
 
 TIMER_IRQ, KEYBOARD_IRQ, COM1_IRQ = 0, 1, 4
+PRIMARY_IRQ, SECONDARY_IRQ = 14, 15
+DISK_NAMES = ("hda", "hdb", "hdc", "hdd")
 
 
 class PlatformState(msgspec.Struct):
@@ -48,6 +53,8 @@ class Platform:
         read_memory: Callable[[int, int], bytes],
         ram_bytes: int,
         console: Callable[[bytes], None] | None = None,
+        *,
+        configuration: Configuration = DEFAULT,
     ) -> None:
         """Build the machine's devices.
 
@@ -55,6 +62,7 @@ class Platform:
             read_memory: gpa, size → bytes of RAM.
             ram_bytes: size of RAM, for CMOS.
             console: called with every byte for COM1 and port 0xE9 as it is written.
+            configuration: disks and what else a machine may have or not.
         """
         self._console = console
         self._set_a20: Callable[[bool], None] | None = None
@@ -75,7 +83,18 @@ class Platform:
         self.debug_console = DebugConsole(self._write_console)
         self.system_control_a = SystemControlA(self._request_reset, self._a20_changed)
         self.system_control_b = SystemControlB(self.clock, self.pit)
+        disks = configuration.disk
+        self.media = tuple(
+            disk.medium() if (disk := disks(index)) else None for index in range(DISKS)
+        )
+        """What the machine's disks hold: primary master and slave, secondary master and slave."""
+        primary, secondary = self.irq_line(PRIMARY_IRQ), self.irq_line(SECONDARY_IRQ)
+        self.primary_ata = AtaChannel(self.clock, primary, *self.media[:2])
+        self.secondary_ata = AtaChannel(self.clock, secondary, *self.media[2:])
         self._map()
+        for name, medium in zip(DISK_NAMES, self.media, strict=True):
+            if medium is not None:
+                self.attach(name, medium)
 
     def _map(self) -> None:
         """Put everything where a PC has it."""
@@ -91,6 +110,12 @@ class Platform:
         claim(0x92, 0x92, self.system_control_a)
         claim(0xE9, 0xE9, self.debug_console)
         claim(0xF4, 0xF7, self.exit)
+        for base, control, channel in (
+            (0x1F0, 0x3F6, self.primary_ata),
+            (0x170, 0x376, self.secondary_ata),
+        ):
+            claim(base, base + 7, channel)
+            claim(control, control, channel, offset=ata.CONTROL)
         claim(0x3C0, 0x3DF, self.vga)
         claim(0x3F8, 0x3FF, self.uart)
         self.attach("pic", self.pic)
@@ -103,12 +128,24 @@ class Platform:
         self.attach("debug_console", self.debug_console)
         self.attach("system_control_a", self.system_control_a)
         self.attach("system_control_b", self.system_control_b)
+        self.attach("primary_ata", self.primary_ata)
+        self.attach("secondary_ata", self.secondary_ata)
 
     def attach(self, name: str, device: Device[Any]) -> None:
         """Let `reset`, `save` and `restore` include a device. Its addresses are claimed apart."""
         if name in self._devices:
             raise ValueError(f"the platform has a device {name!r} already")
         self._devices[name] = device
+
+    def keep_disks(self) -> None:
+        """Save what the guest's disks are to keep beyond the machine: the end of a run.
+
+        Raises:
+            DiskImageError: some of it could not be saved.
+        """
+        for medium in self.media:
+            if medium is not None:
+                medium.keep()
 
     def irq_line(self, irq: int) -> Callable[[bool], None]:
         """Return the wire by which a device drives one interrupt request."""
@@ -171,7 +208,8 @@ class Platform:
         for name, device in self._devices.items():
             try:
                 states[name] = msgspec.msgpack.decode(state.devices[name], type=device.state_type)
-            except msgspec.DecodeError as error:
+                device.check(states[name])
+            except ValueError as error:  # the base of msgspec's errors too
                 raise ValueError(f"saved state of device {name!r}: {error}") from error
         self.clock.restore(state.clock)
         self.console_output = bytearray(state.console_output)

@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isa.devices.bus import Bus
+from isa.devices.lending import Lender
+from isa.port_table import PortTable
+from isa.workspace import LENT, LENT_VALUE, LENT_WORDS, PORTS, new_workspace
 
 
 class Recorder:
@@ -133,3 +136,34 @@ def test_any_access_equals_its_bytes(widths: set[int], at: int, size: int, value
             expected[at + index] = byte
     assert bus.read_memory(at, size) == int.from_bytes(expected[at : at + size], "little")
     assert all(size in widths for _, _, size, _ in device.log)
+
+
+class Lending:
+    """Lends its three registers, of which two are at one place and one at another."""
+
+    widths = (1,)
+    lender: Lender | None = None
+
+    def lend(self) -> None:
+        assert self.lender is not None
+        for offset in range(3):
+            self.lender.lend(offset, 0x40 + offset)
+
+    def read(self, offset: int, size: int) -> int:
+        return 0x40 + offset
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        pass
+
+
+def test_a_block_at_two_places_lends_at_both() -> None:
+    bus, core = Bus(), new_workspace(1 << 20)
+    bus.claim_ports(0x100, 0x101, block := Lending())
+    bus.lend_ports(PortTable(core))
+    bus.claim_ports(0x300, 0x300, block, offset=2)
+    block.lend()
+    lent = [int(core[PORTS + port]) for port in (0x100, 0x101, 0x102, 0x2FE, 0x300)]
+    assert len({number for number in lent if number > 1}) == 3
+    assert [int(core[LENT + number * LENT_WORDS + LENT_VALUE]) for number in lent] == [
+        *(0x40, 0x41, 0xFF, 0xFF, 0x42)
+    ]

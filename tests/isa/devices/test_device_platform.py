@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isa.devices.configuration import Configuration, Disk
+from isa.devices.disk_image import MemoryImage
 from isa.devices.platform import Platform, PlatformState
 
 RAM_BYTES = 4 << 20
@@ -14,6 +16,7 @@ RAM_BYTES = 4 << 20
 PORTS = [
     *(0x20, 0x21, 0xA0, 0xA1, 0x4D0, 0x4D1),
     *(0x40, 0x41, 0x42, 0x43, 0x60, 0x61, 0x64, 0x70, 0x71, 0x92),
+    *(*range(0x1F0, 0x1F8), 0x3F6, *range(0x170, 0x178), 0x376),
     *(0xE9, 0xF4, 0xF7, *range(0x3C0, 0x3E0), *range(0x3F8, 0x400)),
 ]
 SIZES = st.sampled_from((1, 2, 4))
@@ -52,11 +55,22 @@ SERIAL_READY: list[Action] = [
     ("write", port, 1, value)
     for port, value in ((0x3FB, 3), (0x3FA, 0x81), (0x3FC, 0x0B), (0x3F9, 0x0F), (0x3F8, 65))
 ]
-STARTS = st.sampled_from(([], PIC_READY, PIC_READY + TIMER_READY + SERIAL_READY))
+DISK_READY: list[Action] = [  # a read whose block waits to be taken, and a write to be filled
+    *(("write", 0x1F6, 1, 0xE0), ("write", 0x1F2, 1, 3), ("write", 0x1F7, 1, 0xC4)),
+    *(("write", 0x176, 1, 0xF0), ("write", 0x172, 1, 2), ("write", 0x177, 1, 0x30)),
+    ("wait", 0, 0, 2000),
+]
+STARTS = st.sampled_from(
+    ([], PIC_READY, PIC_READY + TIMER_READY + SERIAL_READY, PIC_READY + DISK_READY)
+)
+
+
+DISK = Disk(MemoryImage(bytes(range(256)) * 2 * 300))
+CONFIGURATION = Configuration(disks=(DISK, None, DISK, DISK))
 
 
 def build() -> Platform:
-    return Platform(lambda gpa, size: bytes(size), RAM_BYTES)
+    return Platform(lambda gpa, size: bytes(size), RAM_BYTES, configuration=CONFIGURATION)
 
 
 def play(platform: Platform, actions: list[Action]) -> list[object]:
@@ -134,9 +148,10 @@ def test_every_guest_visible_attribute_is_in_the_state() -> None:
     """Devices hold nothing besides their state but wiring: no plain value can be forgotten."""
     platform = build()
     derived = {"pending", "_event", "_timeout", "_counters"}
+    fixed = {"_writes", "_limit", "sectors"}  # of a medium, by the configuration
     for name, device in platform._devices.items():
         for attribute, value in vars(device).items():
-            if attribute in {"state", "state_type", *derived}:
+            if attribute in {"state", "state_type", *derived, *fixed}:
                 continue
             plain = isinstance(value, int | str | bytes | bytearray | list | dict | set | tuple)
             assert not plain, f"{name}.{attribute} is neither state nor wiring"
