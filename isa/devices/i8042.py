@@ -1,8 +1,9 @@
-"""The keyboard controller of a PC (8042, ports 0x60 and 0x64) with a keyboard at its first port.
+"""The keyboard controller of a PC (8042, ports 0x60 and 0x64): two PS/2 ports, A20, reset.
 
-Enough for guests that ask it: self tests, command byte, internal RAM, output port with A20 and
-reset, and the keyboard's own commands, answered at once. Keys are what the host gives to `press`,
-as scan codes that pass untranslated. There is no mouse: commands for the second port find nobody.
+It fetches a byte from the keyboard or the mouse whenever its output buffer is free, translates what
+the keyboard sends from scan code set 2 to set 1 if the command byte says so, and asks for IRQ 1 or
+IRQ 12. Its commands are carried out at once. It starts as a BIOS leaves it: tested, translating,
+the mouse's port off.
 
 Source: Intel 8042 as programmed in IBM PC/AT Technical Reference, "Keyboard Controller";
 IBM Personal System/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device
@@ -17,34 +18,33 @@ from typing import Annotated
 import msgspec
 
 from isa.devices.device import Byte, Device
+from isa.devices.keyboard import Keyboard, Translator
 from isa.devices.lending import Lender
+from isa.devices.mouse import Mouse
 
 DATA_OFFSET, COMMAND_OFFSET = 0, 4
 
 STATUS_OUTPUT_FULL, STATUS_SYSTEM, STATUS_COMMAND, STATUS_UNLOCKED = 0x01, 0x04, 0x08, 0x10
-COMMAND_BYTE_IRQ, COMMAND_BYTE_SYSTEM, COMMAND_BYTE_DISABLE = 0x01, 0x04, 0x10
+STATUS_FROM_MOUSE = 0x20
+COMMAND_BYTE_IRQ, COMMAND_BYTE_MOUSE_IRQ, COMMAND_BYTE_SYSTEM = 0x01, 0x02, 0x04
+COMMAND_BYTE_DISABLE, COMMAND_BYTE_MOUSE_DISABLE, COMMAND_BYTE_TRANSLATE = 0x10, 0x20, 0x40
 OUTPUT_RUNS, OUTPUT_A20 = 0x01, 0x02
 RAM_BYTES = 32
-QUEUE_BYTES = 16
-"""What the keyboard, and the controller, buffer; more is lost."""
+ANSWER_BYTES = 16
 
-ACKNOWLEDGE, RESEND, SELF_TEST_PASSED = 0xFA, 0xFE, 0xAA
-KEYBOARD_ANSWERS = {
-    0xEE: bytes((0xEE,)),
-    0xF2: bytes((ACKNOWLEDGE, 0xAB, 0x83)),
-    0xFF: bytes((ACKNOWLEDGE, SELF_TEST_PASSED)),
-}
-KEYBOARD_WITH_PARAMETER = (0xED, 0xF0, 0xF3)
-KEYBOARD_PLAIN = (0xF4, 0xF5, 0xF6)
-"""Commands that are acknowledged: LEDs, scan code set, rate; enable, disable, defaults."""
+SELF_TEST, SELF_TEST_PASSED, PORT_TEST_PASSED = 0xAA, 0x55, 0x00
+WRITE_OUTPUT_PORT, WRITE_KEYBOARD_BUFFER, WRITE_MOUSE_BUFFER, WRITE_MOUSE = 0xD1, 0xD2, 0xD3, 0xD4
 
 
 def _power_on_ram() -> bytearray:
-    return bytearray((COMMAND_BYTE_IRQ | COMMAND_BYTE_SYSTEM,)) + bytearray(RAM_BYTES - 1)
+    command_byte = (
+        COMMAND_BYTE_IRQ | COMMAND_BYTE_SYSTEM | COMMAND_BYTE_MOUSE_DISABLE | COMMAND_BYTE_TRANSLATE
+    )
+    return bytearray((command_byte,)) + bytearray(RAM_BYTES - 1)
 
 
-class KeyboardState(msgspec.Struct):
-    """State of the controller and its keyboard."""
+class ControllerState(msgspec.Struct):
+    """State of the controller; the keyboard and the mouse have their own."""
 
     ram: Annotated[bytearray, msgspec.Meta(min_length=RAM_BYTES, max_length=RAM_BYTES)] = (
         msgspec.field(default_factory=_power_on_ram)
@@ -52,34 +52,44 @@ class KeyboardState(msgspec.Struct):
     """Internal RAM; byte 0 is the command byte."""
     output_port: Byte = 0xFF
     answers: bytearray = msgspec.field(default_factory=bytearray)
-    """What the controller has to say; goes before the keyboard's bytes."""
-    keys: bytearray = msgspec.field(default_factory=bytearray)
-    """What the keyboard has to say."""
+    """What the controller has to say; goes before the bytes of the devices."""
+    answers_as_mouse: bool = False
+    """Whether what is in `answers` is shown as if the mouse had sent it."""
     output_buffer: Byte | None = None
+    is_from_mouse: bool = False
+    """Where the byte in the output buffer came from."""
     last_output: Byte = 0
     """What reading an empty output buffer gives again."""
     command: Byte | None = None
     """A command to the controller that waits for its parameter."""
     last_was_command: bool = False
-    keyboard_expects_parameter: bool = False
+    translator: Translator = msgspec.field(default_factory=Translator)
 
 
-class KeyboardController(Device[KeyboardState]):
+class KeyboardController(Device[ControllerState]):
     """Data port (offset 0) and command/status port (offset 4)."""
 
     widths = (1,)
 
     def __init__(
         self,
-        set_irq: Callable[[bool], None],
+        keyboard: Keyboard,
+        mouse: Mouse,
+        set_keyboard_irq: Callable[[bool], None],
+        set_mouse_irq: Callable[[bool], None],
         request_reset: Callable[[], None],
         a20_changed: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(KeyboardState)
-        self._set_irq = set_irq
+        super().__init__(ControllerState)
+        self._keyboard = keyboard
+        self._mouse = mouse
+        self._set_keyboard_irq = set_keyboard_irq
+        self._set_mouse_irq = set_mouse_irq
         self._request_reset = request_reset
         self._a20_changed = a20_changed
         self.lender: Lender | None = None
+        keyboard.on_data = self._update
+        mouse.on_data = self._update
 
     def lend(self) -> None:
         """Lend the status, and the data port while reading it changes nothing."""
@@ -93,12 +103,6 @@ class KeyboardController(Device[KeyboardState]):
         """Whether the output port lets address line 20 through."""
         return bool(self.state.output_port & OUTPUT_A20)
 
-    def press(self, scan_codes: bytes) -> None:
-        """Let the keyboard send scan codes, as far as its buffer has room."""
-        room = QUEUE_BYTES - len(self.state.keys)
-        self.state.keys += scan_codes[: max(room, 0)]
-        self._update()
-
     def read(self, offset: int, size: int) -> int:
         """Read the output buffer or the status."""
         if offset == COMMAND_OFFSET:
@@ -106,7 +110,7 @@ class KeyboardController(Device[KeyboardState]):
         state = self.state
         if state.output_buffer is not None:
             state.last_output, state.output_buffer = state.output_buffer, None
-            self._set_irq(False)  # so that a byte that follows at once is an edge of its own
+            self._drive_irqs()  # so that a byte that follows at once is an edge of its own
             self._update()
         return state.last_output
 
@@ -121,55 +125,82 @@ class KeyboardController(Device[KeyboardState]):
             command, state.command = state.command, None
             self._parameter(command, value)
         else:
-            self._to_keyboard(value)
+            state.ram[0] &= ~COMMAND_BYTE_DISABLE  # writing to the keyboard opens its interface
+            self._keyboard.take(value)
         self._update()
 
     def reset(self) -> None:
-        """Start again; keys in flight are lost."""
+        """Do what the reset line does."""
         super().reset()
-        self._set_irq(False)
+        self._drive_irqs()
         self.lend()
 
-    def restore(self, state: KeyboardState) -> None:
+    def restore(self, state: ControllerState) -> None:
         """Take over a saved state."""
         super().restore(state)
         self.lend()
 
     def _status(self) -> int:
         state = self.state
-        return (
-            STATUS_UNLOCKED
-            | (STATUS_OUTPUT_FULL if state.output_buffer is not None else 0)
-            | state.ram[0] & STATUS_SYSTEM
-            | (STATUS_COMMAND if state.last_was_command else 0)
-        )
+        status = STATUS_UNLOCKED | state.ram[0] & COMMAND_BYTE_SYSTEM
+        if state.output_buffer is not None:
+            status |= STATUS_OUTPUT_FULL
+            if state.is_from_mouse:
+                status |= STATUS_FROM_MOUSE
+        if state.last_was_command:
+            status |= STATUS_COMMAND
+        return status
 
     def _update(self) -> None:
-        """Fill the output buffer when it is free; IRQ1 says that it is full, if enabled."""
-        state = self.state
-        if state.output_buffer is None:
-            if state.answers:
-                state.output_buffer = state.answers.pop(0)
-            elif state.keys and not state.ram[0] & COMMAND_BYTE_DISABLE:
-                state.output_buffer = state.keys.pop(0)
-        is_full = state.output_buffer is not None
-        self._set_irq(is_full and bool(state.ram[0] & COMMAND_BYTE_IRQ))
+        """Fill the output buffer when it is free, and tell the processor."""
+        if self.state.output_buffer is None:
+            self._fill()
+        self._drive_irqs()
         self.lend()
+
+    def _fill(self) -> None:
+        """Fetch a byte: an answer first, then the keyboard's, then the mouse's."""
+        state = self.state
+        if state.answers:
+            state.output_buffer = state.answers.pop(0)
+            state.is_from_mouse = state.answers_as_mouse
+            return
+        if not state.ram[0] & COMMAND_BYTE_DISABLE:
+            while (code := self._keyboard.fetch()) is not None:
+                shown: int | None = code
+                if state.ram[0] & COMMAND_BYTE_TRANSLATE:
+                    shown = state.translator.translate(code)
+                if shown is not None:
+                    state.output_buffer, state.is_from_mouse = shown, False
+                    return
+        if not state.ram[0] & COMMAND_BYTE_MOUSE_DISABLE:
+            state.output_buffer = self._mouse.fetch()
+            state.is_from_mouse = True
+
+    def _drive_irqs(self) -> None:
+        state = self.state
+        is_full, enabled = state.output_buffer is not None, state.ram[0]
+        is_mouse = is_full and state.is_from_mouse
+        is_keyboard = is_full and not state.is_from_mouse
+        self._set_keyboard_irq(is_keyboard and bool(enabled & COMMAND_BYTE_IRQ))
+        self._set_mouse_irq(is_mouse and bool(enabled & COMMAND_BYTE_MOUSE_IRQ))
 
     def _command(self, command: int) -> None:
         state = self.state
         match command:
             case _ if 0x20 <= command <= 0x3F:
                 self._answer(state.ram[command & 0x1F])
-            case _ if 0x60 <= command <= 0x7F or command in (0xD1, 0xD2, 0xD3, 0xD4):
+            case _ if 0x60 <= command <= 0x7F or WRITE_OUTPUT_PORT <= command <= WRITE_MOUSE:
                 state.command = command
-            case 0xA9:
-                self._answer(0x01)  # clock line stuck low: nobody at the second port
-            case 0xAA:
+            case 0xA7:
+                state.ram[0] |= COMMAND_BYTE_MOUSE_DISABLE
+            case 0xA8:
+                state.ram[0] &= ~COMMAND_BYTE_MOUSE_DISABLE
+            case 0xA9 | 0xAB:
+                self._answer(PORT_TEST_PASSED)
+            case _ if command == SELF_TEST:
                 state.ram[0] |= COMMAND_BYTE_SYSTEM
-                self._answer(0x55)
-            case 0xAB:
-                self._answer(0x00)
+                self._answer(SELF_TEST_PASSED)
             case 0xAD:
                 state.ram[0] |= COMMAND_BYTE_DISABLE
             case 0xAE:
@@ -186,34 +217,24 @@ class KeyboardController(Device[KeyboardState]):
     def _parameter(self, command: int, value: int) -> None:
         state = self.state
         match command:
-            case 0xD1:
+            case _ if command == WRITE_OUTPUT_PORT:
                 state.output_port = value
                 self._a20_changed()
                 if not value & OUTPUT_RUNS:
                     self._request_reset()
-            case 0xD2:
-                self._answer(value)
-            case 0xD3 | 0xD4:
-                return  # the second port: nobody there
+            case _ if command in (WRITE_KEYBOARD_BUFFER, WRITE_MOUSE_BUFFER):
+                self._answer(value, as_mouse=command == WRITE_MOUSE_BUFFER)
+            case _ if command == WRITE_MOUSE:
+                state.ram[0] &= ~COMMAND_BYTE_MOUSE_DISABLE
+                self._mouse.take(value)
             case _:
                 state.ram[command & 0x1F] = value
 
-    def _to_keyboard(self, value: int) -> None:
+    def _answer(self, value: int, *, as_mouse: bool = False) -> None:
         state = self.state
-        state.ram[0] &= ~COMMAND_BYTE_DISABLE  # writing to the keyboard opens its interface
-        if state.keyboard_expects_parameter and value < 0x80:
-            state.keyboard_expects_parameter = False
-            self._answer(ACKNOWLEDGE)
-            return
-        state.keyboard_expects_parameter = value in KEYBOARD_WITH_PARAMETER
-        if value in KEYBOARD_WITH_PARAMETER or value in KEYBOARD_PLAIN:
-            self._answer(ACKNOWLEDGE)
-        elif value in KEYBOARD_ANSWERS:
-            self._answer(*KEYBOARD_ANSWERS[value])
-        else:
-            self._answer(RESEND)
-
-    def _answer(self, *answer: int) -> None:
+        if as_mouse != state.answers_as_mouse:
+            state.answers.clear()
+            state.answers_as_mouse = as_mouse
         # A guest that asks for ever and never reads must not fill the host's memory.
-        if len(self.state.answers) < QUEUE_BYTES:
-            self.state.answers += bytes(answer)
+        if len(state.answers) < ANSWER_BYTES:
+            state.answers.append(value)

@@ -24,13 +24,15 @@ from isa.devices.debug_console import DebugConsole
 from isa.devices.device import Device
 from isa.devices.exit_port import ExitPort
 from isa.devices.i8042 import KeyboardController
+from isa.devices.keyboard import Keyboard
+from isa.devices.mouse import Mouse
 from isa.devices.pic import InterruptController
 from isa.devices.pit import Pit
 from isa.devices.system_control import SystemControlA, SystemControlB
 from isa.devices.uart import Uart
 from isa.devices.vga import VgaText
 
-TIMER_IRQ, KEYBOARD_IRQ, COM1_IRQ = 0, 1, 4
+TIMER_IRQ, KEYBOARD_IRQ, COM1_IRQ, MOUSE_IRQ = 0, 1, 4, 12
 PRIMARY_IRQ, SECONDARY_IRQ = 14, 15
 DISK_NAMES = ("hda", "hdb", "hdc", "hdd")
 
@@ -76,8 +78,15 @@ class Platform:
         self.uart = Uart(self.clock, self.irq_line(COM1_IRQ), self._write_console)
         self.vga = VgaText(read_memory)
         self.exit = ExitPort()
-        self.keyboard = KeyboardController(
-            self.irq_line(KEYBOARD_IRQ), self._request_reset, self._a20_changed
+        self.keyboard = Keyboard()
+        self.mouse = Mouse()
+        self.keyboard_controller = KeyboardController(
+            self.keyboard,
+            self.mouse,
+            self.irq_line(KEYBOARD_IRQ),
+            self.irq_line(MOUSE_IRQ),
+            self._request_reset,
+            self._a20_changed,
         )
         self.cmos = Cmos(self.clock, ram_bytes)
         self.debug_console = DebugConsole(self._write_console)
@@ -103,8 +112,8 @@ class Platform:
         claim(0xA0, 0xA1, self.pic.slave)
         claim(0x4D0, 0x4D1, self.pic.edge_level)
         claim(0x40, 0x43, self.pit)
-        claim(0x60, 0x60, self.keyboard)
-        claim(0x64, 0x64, self.keyboard, offset=4)
+        claim(0x60, 0x60, self.keyboard_controller)
+        claim(0x64, 0x64, self.keyboard_controller, offset=4)
         claim(0x61, 0x61, self.system_control_b)
         claim(0x70, 0x71, self.cmos)
         claim(0x92, 0x92, self.system_control_a)
@@ -124,6 +133,8 @@ class Platform:
         self.attach("vga", self.vga)
         self.attach("exit", self.exit)
         self.attach("keyboard", self.keyboard)
+        self.attach("mouse", self.mouse)
+        self.attach("keyboard_controller", self.keyboard_controller)
         self.attach("cmos", self.cmos)
         self.attach("debug_console", self.debug_console)
         self.attach("system_control_a", self.system_control_a)
@@ -159,7 +170,7 @@ class Platform:
     @property
     def a20_is_open(self) -> bool:
         """Whether address line 20 is let through: one of its two switches suffices."""
-        return self.keyboard.opens_a20 or self.system_control_a.opens_a20
+        return self.keyboard_controller.opens_a20 or self.system_control_a.opens_a20
 
     def on_a20(self, set_a20: Callable[[bool], None]) -> None:
         """Connect address line 20: `set_a20` is told whenever the line may have changed."""
