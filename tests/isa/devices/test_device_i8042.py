@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from isa.devices.bus import Bus
 from isa.devices.i8042 import KeyboardController
@@ -225,7 +223,8 @@ def test_too_many_keys_are_reported(ports: Ports) -> None:
     assert read.endswith(b"\xff")  # the overrun code of set 2, 00, translated
 
 
-@given(key=st.sampled_from(sorted(KEYS)), down=st.booleans())
+@pytest.mark.parametrize("down", [True, False])
+@pytest.mark.parametrize("key", KEYS)
 def test_every_key_in_both_sets(key: str, down: bool) -> None:
     ports = Ports()
     codes = set1(key, down=down)
