@@ -29,8 +29,6 @@ _TRANSLATED: Final = bytes.fromhex(
     "6d7328741a0d626e3a361c1b752b6376"
     "55567778797a0e7b7c4f7d4b477e7f6f"
     "5253504c4d480145574e514a37494654"
-    ""
-)
 )
 
 # Key: code in set 2, with E000 added for the extended ones.
