@@ -18,7 +18,7 @@ FORMS := .trapgate_cache/forms
 
 .PHONY: help demo test lint format generate readme bench clean \
         check-style check-types check-imports check-generated \
-        test-compiled test-full test-bounds test-coverage
+        test-compiled test-full test-mutants test-bounds test-coverage
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -65,6 +65,9 @@ test-compiled: $(DEV_READY)
 test-full: $(DEV_READY) ## compare with every oracle exhaustively; writes docs/conformance.md
 	@$(BIN)/python -m isa.compilation
 	@$(BIN)/python -m tests.oracles.conformance --workers $(WORKERS)
+
+test-mutants: $(DEV_READY) ## plant errors in privileged instructions; every property must notice
+	@$(BIN)/python -m tests.mutants --workers $(WORKERS) --page
 
 test-bounds: $(DEV_READY)
 	@echo "test: the machine again, with bounds checks in the compiled code"

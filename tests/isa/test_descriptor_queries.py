@@ -1,5 +1,8 @@
 """LAR, LSL, VERR, VERW and ARPL against the manual's tables."""
 
+from itertools import product
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,7 +48,31 @@ def test_queries_follow_the_manual(
     raw_limit: int,
     flags: int,
 ) -> None:
+    """One descriptor, one selector, and the answers of all four instructions."""
     machine = ProtectedMachine()
+    check_queries(machine, kind, cpl, rpl, dpl, present, selector, size, raw_limit, flags)
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_every_query(size: int) -> None:
+    """Every type at every combination of privilege levels."""
+    machine = ProtectedMachine()
+    for kind, cpl, rpl, dpl in product(range(32), *[range(4)] * 3):
+        check_queries(machine, kind, cpl, rpl, dpl, 1, "fine", size, 0x54321, STATUS)
+
+
+def check_queries(
+    machine: ProtectedMachine,
+    kind: int,
+    cpl: int,
+    rpl: int,
+    dpl: int,
+    present: int,
+    selector: str,
+    size: int,
+    raw_limit: int,
+    flags: int,
+) -> None:
     machine.cpu[state.GDTR_LIMIT] = 0x1EF
     machine.set_level(cpl)
     machine.eflags = flags & STATUS | 2

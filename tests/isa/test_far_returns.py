@@ -23,6 +23,7 @@ from tests.isa.transfer_scenes import (
     STACK_SLOT,
     TARGET,
     Return,
+    every_outer_stack,
     every_return,
     expected_return,
     push_frame,
@@ -42,6 +43,12 @@ def test_far_returns_follow_the_pseudo_code(case: Return, release: int) -> None:
 def test_every_far_return(kind: int) -> None:
     for case in every_return(kind):
         check_return(case, 0)
+
+
+@pytest.mark.parametrize("release", [0, 12])
+def test_every_outer_stack(release: int) -> None:
+    for case in every_outer_stack():
+        check_return(case, release)
 
 
 def check_return(case: Return, release: int) -> None:

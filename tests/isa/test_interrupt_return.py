@@ -24,6 +24,7 @@ from tests.isa.transfer_scenes import (
     STACK_SLOT,
     TARGET,
     Return,
+    every_outer_stack,
     every_return,
     expected_return,
     push_frame,
@@ -56,6 +57,11 @@ def test_every_return(kind: int) -> None:
     for case in every_return(kind):
         check_return(case, case.dpl, image=0x247ED7 & ~VM, held=0)
         check_return(case, case.dpl, image=0, held=0x3FFFFF)
+
+
+def test_every_outer_stack() -> None:
+    for case in every_outer_stack():
+        check_return(case, iopl=0, image=2, held=0)
 
 
 def check_return(case: Return, iopl: int, image: int, held: int) -> None:

@@ -51,6 +51,16 @@ def test_every_byte_of_an_access_needs_permission(
     assert allowed or machine.trouble == (vectors.GP, 0)
 
 
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_one_denied_port_refuses_the_accesses_that_touch_it(size: int) -> None:
+    for denied in range(8, 24):
+        machine = machine_with_map()
+        machine.poke(TSS + MAP + (denied >> 3), 1 << (denied & 7), 1)
+        for port in range(32):
+            touched = port <= denied < port + size
+            assert check(machine, port, size) == (-1 if touched else 0), (port, denied)
+
+
 @pytest.mark.parametrize(("limit", "allowed"), [(MAP + 3, True), (MAP + 2, False), (0x66, False)])
 def test_the_map_ends_with_the_tss(limit: int, allowed: bool) -> None:
     machine = machine_with_map(limit=limit)

@@ -6,7 +6,9 @@ Vol. 3A, "Exception Conditions Checked During a Task Switch"; vol. 2, JMP, CALL,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -314,6 +316,24 @@ def perform(machine: TaskMachine, case: Case) -> int:
 @settings(max_examples=1500)
 @given(cases())
 def test_faults_follow_the_table(case: Case) -> None:
+    check_switch(case)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_level_a_switch_starts_from(way: str) -> None:
+    """Who may switch: CPL, RPL, and the DPL of the task gate or TSS, in all combinations."""
+    kind = (BUSY if way == "IRET" else AVAILABLE)[4]
+    code, stack = Segment("fine", 0, CODE_RX, 0, 1), Segment("fine", 0, DATA_RW, 0, 1)
+    for cpl, rpl, tss_dpl, gate_dpl in product(range(4), range(4), (0, 1, 3), (0, 2, 3)):
+        check_switch(
+            Case(
+                way, 4, 4, cpl, rpl, gate_dpl, 1, "fine", kind, tss_dpl, 1, False, False, "none",
+                False, code, stack, stack, "ds", -1, True, True,
+            )
+        )  # fmt: skip
+
+
+def check_switch(case: Case) -> None:
     machine = build(case)
     fault = fault_of_old(case)
     if fault is not None:

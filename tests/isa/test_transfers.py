@@ -155,12 +155,21 @@ def test_far_pointers_are_read_from_memory(name: str, size: int) -> None:
     assert (machine.eip, machine.selector(CS)) == (0x1234, CODE_SLOT)
 
 
-def test_a_far_pointer_beyond_the_limit_faults() -> None:
-    machine = ProtectedMachine()
-    machine.cpu[state.LIMIT + DS] = POINTER + 4
-    with machine.unchanged():
-        assert machine.execute("JMP_m16_32", memory=POINTER) == TROUBLED
-    assert machine.trouble == (vectors.GP, 0)
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("name", ["JMP", "CALL"])
+def test_every_byte_of_a_far_pointer_is_within_the_limit(name: str, size: int) -> None:
+    for length in range(size + 3):
+        machine = ProtectedMachine()
+        machine.describe(CODE_SLOT, descriptor(kind=0x1A))
+        machine.poke(POINTER, 0x1234, size)
+        machine.poke(POINTER + size, CODE_SLOT, 2)
+        machine.cpu[state.LIMIT + DS] = POINTER + length - 1
+        if length == size + 2:
+            assert machine.execute(f"{name}_m16_{8 * size}", memory=POINTER) == TRANSFER
+            continue
+        with machine.unchanged():
+            assert machine.execute(f"{name}_m16_{8 * size}", memory=POINTER) == TROUBLED
+        assert machine.trouble == (vectors.GP, 0)
 
 
 # --- call gates ------------------------------------------------------------------------------

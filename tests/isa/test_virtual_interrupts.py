@@ -1,5 +1,7 @@
 """VIF and VIP, against the SDM's pseudo-code written down again."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,6 +130,21 @@ def test_pushf_in_virtual_8086_mode(iopl: int, flags: int, cr4: int, size: int) 
 def test_popf_and_iret_in_virtual_8086_mode(
     iopl: int, flags: int, cr4: int, size: int, image: int, name: str
 ) -> None:
+    check_loaded_flags(iopl, flags, cr4, size, image, name)
+
+
+@pytest.mark.parametrize("name", ["POPF", "IRET"])
+def test_every_image_that_matters_in_virtual_8086_mode(name: str) -> None:
+    """TF and IF of the image, VIF and VIP before: all of them, with and without VME."""
+    bits = (0, TF, IF, TF | IF)
+    states = (0, VIF, VIP, VIF | IF, VIP | IF)
+    for iopl, flags, cr4, size, image in product(
+        range(4), states, (0, CR4_VME, CR4_PVI, CR4_VME | CR4_PVI), (2, 4), bits
+    ):
+        check_loaded_flags(iopl, flags, cr4, size, image | 0x7CD7 & ~(TF | IF), name)
+
+
+def check_loaded_flags(iopl: int, flags: int, cr4: int, size: int, image: int, name: str) -> None:
     """SDM vol. 2, "POPF" and "IRET": VM, IOPL, VIF and VIP stay; below IOPL 3 IF stays as well."""
     machine = v86_machine(iopl, flags, cr4)
     words = [image] if name == "POPF" else [0x77, 0x400, image]

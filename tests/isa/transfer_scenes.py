@@ -139,6 +139,15 @@ def every_return(kind: int) -> Iterator[Return]:
         yield Return(size, cpl, "fine", rpl, kind, dpl, present, "fine", rpl, rpl, DATA_RW, 1, True)
 
 
+def every_outer_stack() -> Iterator[Return]:
+    """A return from ring 0 to ring 2 with every stack segment there can be."""
+    kinds = (DATA_RW, DATA_RO, 0x1A, CALL32)
+    for size, rpl, dpl, kind, present in product((2, 4), range(4), range(4), kinds, (0, 1)):
+        yield Return(size, 0, "fine", 2, 0x1A, 2, 1, "fine", rpl, dpl, kind, present, True)
+    for stack in ("null", "outside"):
+        yield Return(4, 0, "fine", 2, 0x1A, 2, 1, stack, 2, 2, DATA_RW, 1, True)
+
+
 def expected_return(case: Return) -> tuple[int, int] | None:
     """SDM vol. 2, the Operation sections of "RET" (far, protected mode) and "IRET"."""
     if case.selector == "null":
