@@ -17,7 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 import tools
 from tools.interrupts import deferred_interrupts
@@ -92,5 +99,32 @@ def running() -> Iterator[Report]:
 
         def report(what: str, instructions: int) -> None:
             progress.update(task, description=what, completed=instructions)
+
+        yield report
+
+
+# Called with how many are done and how many there are.
+Count = Callable[[int, int], None]
+
+
+@contextmanager
+def counting(what: str, unit: str) -> Iterator[Count]:
+    """A bar for work whose amount is known; silent where nobody is looking."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield lambda _done, _total: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
 
         yield report
