@@ -34,7 +34,18 @@ from isa.exits import Exit
 from isa.ledger import Ledger
 from isa.port_table import PortTable
 from isa.processor import Processor
-from isa.registers import ATTR_DB, ATTR_P, ATTR_S, CR0_PE, CS, EBX, ECX, EFLAGS_IF, ESP
+from isa.registers import (
+    ATTR_DB,
+    ATTR_P,
+    ATTR_S,
+    CR0_PE,
+    CS,
+    EBX,
+    ECX,
+    EFLAGS_IF,
+    ESP,
+    FEATURE_APIC,
+)
 from isa.stale_translations import StaleTranslation, TlbMode
 
 if TYPE_CHECKING:
@@ -64,7 +75,12 @@ class Bare(Technique):
     ) -> None:
         super().__init__(ram_bytes, costs=costs, progress=progress, model=model, devices=devices)
         self.processor = Processor(ram_bytes, costs, model, tlb)
-        self.platform = Platform(self.processor.read_physical, ram_bytes, configuration=devices)
+        self.platform = Platform(
+            self.processor.read_physical,
+            ram_bytes,
+            configuration=devices,
+            has_apic=bool(self.processor.model.features & FEATURE_APIC),
+        )
         self.platform.bus.lend_ports(PortTable(self.processor.core))
         self.platform.on_a20(self.processor.set_a20)
         self._ledger = Ledger(self.processor, monitored=False)
@@ -137,6 +153,8 @@ class Bare(Technique):
             raise VmStopped(StopReason.EXIT, "the guest wrote to the exit port")
         if self.platform.reset_requested:
             raise VmStopped(StopReason.SHUTDOWN, "the guest reset the machine")
+        if self.platform.refused is not None:
+            raise VmStopped(StopReason.ERROR, self.platform.refused)
 
     def _handle(self, reason: Exit) -> None:
         processor, bus = self.processor, self.platform.bus
@@ -160,6 +178,7 @@ class Bare(Technique):
             processor.answer_read(bus.read_memory(address, size))
         elif reason is Exit.MEMORY_WRITE:
             self._note_faults(1)
+            self._set_access_time()
             for gpa, bytes_written, stored in processor.posted_writes():
                 bus.write_memory(gpa, bytes_written, stored)
         elif reason is Exit.HALT:

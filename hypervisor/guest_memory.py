@@ -46,11 +46,15 @@ class GuestMemory:
         self._bus = bus
         self._listeners: list[WriteListener] = []
         self.ram_bytes = len(self._frames) * PAGE_BYTES
-        self.device_accesses = 0  # accesses to memory of devices, for the ledger
+        self._before_device: Callable[[], None] = lambda: None
 
     def on_write(self, listener: WriteListener) -> None:
         """Call `listener(gpa, size)` after every write made here."""
         self._listeners.append(listener)
+
+    def before_device_access(self, listener: Callable[[], None]) -> None:
+        """Call `listener` before every access outside RAM."""
+        self._before_device = listener
 
     def frame_of(self, gfn: int) -> int | None:
         """Host frame number of a guest frame, or None outside RAM."""
@@ -75,7 +79,7 @@ class GuestMemory:
         if gpa + size <= self.ram_bytes:
             at = self._frames[gpa >> PAGE_SHIFT] << PAGE_SHIFT | gpa & 0xFFF
             return int.from_bytes(self._machine_ram[at : at + size], "little")
-        self.device_accesses += 1
+        self._before_device()
         return self._bus.read_memory(gpa, size)
 
     def write(self, gpa: Gpa, size: int, value: int) -> None:
@@ -83,7 +87,7 @@ class GuestMemory:
         if gpa + size <= self.ram_bytes:
             self.write_bytes(gpa, (value & ((1 << 8 * size) - 1)).to_bytes(size, "little"))
         else:
-            self.device_accesses += 1
+            self._before_device()
             self._bus.write_memory(gpa, size, value)
 
     def write_bytes(self, gpa: Gpa, data: bytes) -> None:

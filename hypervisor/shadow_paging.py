@@ -367,6 +367,14 @@ class ShadowPaging:
         if table is not None:
             self._clear(Mapping(table, gva >> PAGE_SHIFT & 0x3FF))
 
+    def forget_open_bus(self) -> None:
+        """Drop every entry for an address without memory: a device may have come or gone."""
+        for table in self._tables.values():
+            at = table.hfn * ENTRIES
+            frames = self._words[at : at + ENTRIES] >> PAGE_SHIFT
+            for index in np.flatnonzero(frames == self._open_bus_frame).tolist():
+                self._clear(Mapping(table, index))
+
     def _drop_entry(self, shadow: ShadowDirectory | ShadowTable, index: int) -> None:
         if isinstance(shadow, ShadowTable):
             self._clear(Mapping(shadow, index))

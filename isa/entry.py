@@ -93,6 +93,7 @@ def enter(cpu: State, core: Workspace, ram: Bytes, marks: Bytes) -> int:
                 return -1
             continue
         if core[w.POSTED_COUNT]:
+            core[w.EXIT_D] = 1
             return exit_with(core, _MEMORY_WRITE, 0)
         limit = core[w.BUDGET]
         wanted = core[w.WINDOW] or cpu[PENDING_INTERRUPT] >= 0

@@ -13,7 +13,7 @@ class Exit(IntEnum):
     PORT_OUT = 5  # A = port, B = bytes, C = value; the instruction has retired
     PORT_STRING = 6  # INS: A = port, B = bytes; the owner supplies the value and runs again
     MEMORY_READ = 7  # A = physical address, B = bytes; the owner supplies the value and runs again
-    MEMORY_WRITE = 8  # queued device writes; the instruction has retired
+    MEMORY_WRITE = 8  # queued device writes; the instruction has retired if D is 1
     TRAPDOOR = 9  # the reserved instruction at CPL 0: A = its immediate byte
     INTERRUPT_WINDOW = 10  # an interrupt can be delivered now, and the owner had asked to know
     YIELD = 12  # a long string instruction or fault loop gives the owner a chance to stop it

@@ -11,12 +11,16 @@ from isa import vectors
 from isa.accounts import raise_fault, retired_total, settle
 from isa.generated import forms as f
 from isa.jit import jit
+from isa.memory import write_device
 from isa.records import DONE, TROUBLED
 from isa.registers import (
+    APIC_BASE_ENABLE,
+    APIC_BASE_MESSAGE,
     EAX,
     EBX,
     ECX,
     EDX,
+    FEATURE_APIC,
     FEATURE_MCE,
     FEATURE_P6,
     FEATURE_SEP,
@@ -62,7 +66,10 @@ def identify(cpu: State) -> int:
         name = CPUID_VENDOR
         set_four(cpu, cpu[CPUID_LAST_LEAF], cpu[name], cpu[name + 2], cpu[name + 1])
     elif leaf == 1:
-        set_four(cpu, cpu[CPUID_SIGNATURE], 0, 0, cpu[FEATURES] & M32)
+        features = cpu[FEATURES] & M32
+        if not cpu[APIC_BASE] & APIC_BASE_ENABLE:
+            features &= ~FEATURE_APIC
+        set_four(cpu, cpu[CPUID_SIGNATURE], 0, 0, features)
     else:
         set_four(cpu, 1, 0, 0, 0)  # no descriptor of a cache or TLB
     return DONE
@@ -107,7 +114,7 @@ def knows_msr(features: int, number: int) -> int:
     if number == MSR_TIME_STAMP_COUNTER:
         return 1 if features & FEATURE_TSC else 0
     if number == MSR_APIC_BASE:
-        return 1 if features & FEATURE_P6 else 0
+        return 1 if features & FEATURE_P6 and features & FEATURE_APIC else 0
     if MSR_SYSENTER_CS <= number <= MSR_SYSENTER_EIP:
         return 1 if features & FEATURE_SEP else 0
     return 0
@@ -153,6 +160,7 @@ def write_msr(cpu: State, core: Workspace) -> int:
         cpu[SYSENTER_EIP] = value
     elif number == MSR_APIC_BASE and not cpu[GPR + EDX] and not value & APIC_BASE_RESERVED:
         cpu[APIC_BASE] = value & APIC_BASE_WRITABLE | APIC_BASE_FIXED
+        write_device(cpu, core, APIC_BASE_MESSAGE, 8, cpu[APIC_BASE])
     else:
         raise_fault(core, vectors.GP, 0)
         return TROUBLED

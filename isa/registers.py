@@ -124,13 +124,14 @@ FEATURE_MSR: Final = 1 << 5
 FEATURE_PAE: Final = 1 << 6
 FEATURE_MCE: Final = 1 << 7
 FEATURE_CX8: Final = 1 << 8
+FEATURE_APIC: Final = 1 << 9  # a local APIC: its base register, and its board's I/O APIC
 FEATURE_SEP: Final = 1 << 11
 FEATURE_PGE: Final = 1 << 13
 FEATURE_CMOV: Final = 1 << 15
 # What that leaf does not name.
 FEATURE_386: Final = 1 << 32  # every processor here: the condition of an instruction without one
 FEATURE_486: Final = 1 << 33  # its instructions, EFLAGS.AC, CR0.NE, AM, NW, CD
-FEATURE_P6: Final = 1 << 34  # the hint opcodes, the local APIC's base register
+FEATURE_P6: Final = 1 << 34  # the hint opcodes
 FEATURE_WP: Final = 1 << 35  # CR0.WP
 FEATURE_CPUID: Final = 1 << 36  # the instruction, and EFLAGS.ID by which software finds it
 FEATURE_PMC: Final = 1 << 37  # RDPMC and CR4.PCE
@@ -145,6 +146,7 @@ FEATURES_P6: Final = (
     | FEATURE_MSR
     | FEATURE_MCE
     | FEATURE_CX8
+    | FEATURE_APIC
     | FEATURE_SEP
     | FEATURE_PGE
     | FEATURE_CMOV
@@ -158,3 +160,8 @@ FEATURES_P6: Final = (
 FEATURES_IMPLEMENTED: Final = (  # what a model may have
     FEATURES_P6 | FEATURE_PAE | FEATURE_UMIP | FEATURE_PVI | FEATURE_TRAPS
 )
+
+# IA32_APIC_BASE. What is written to it goes to the local APIC as a device write to a place that is
+# no address of memory.
+APIC_BASE_ENABLE: Final = 1 << 11
+APIC_BASE_MESSAGE: Final = 1 << 36

@@ -105,6 +105,7 @@ FEATURES: Final = {
     "PAE": registers.FEATURE_PAE,
     "MCE": registers.FEATURE_MCE,
     "CX8": registers.FEATURE_CX8,
+    "APIC": registers.FEATURE_APIC,
     "SEP": registers.FEATURE_SEP,
     "PGE": registers.FEATURE_PGE,
     "CMOV": registers.FEATURE_CMOV,

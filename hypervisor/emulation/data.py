@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hypervisor.emulation.branches import is_met
 from hypervisor.emulation.operands import (
     probe_operand,
     read_operand,
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
     from hypervisor.emulation.emulator import Emulator, Routine
 
 
-def _bits(instruction: Instruction, position: int = 0) -> int:
+def bits_of(instruction: Instruction, position: int = 0) -> int:
     """Size of an operand in bits, as the table's operand kind says."""
     return KIND_BITS[instruction.form.kinds[position]]
 
 
-def _result_flags(value: int, bits: int) -> int:
+def result_flags(value: int, bits: int) -> int:
     """ZF, SF and PF of a result."""
     flags = 0 if value & size_mask(bits) else EFLAGS_ZF
     if value >> bits - 1 & 1:
@@ -50,14 +51,14 @@ def _result_flags(value: int, bits: int) -> int:
     return flags
 
 
-def _set_status(emulator: Emulator, flags: int, kept: int = 0) -> None:
+def set_status(emulator: Emulator, flags: int, kept: int = 0) -> None:
     changed = EFLAGS_STATUS & ~kept
     emulator.vcpu.eflags = emulator.vcpu.eflags & ~changed | flags & changed
 
 
-def _arithmetic_flags(left: int, right: int, result: int, bits: int, *, is_sum: bool) -> int:
+def arithmetic_flags(left: int, right: int, result: int, bits: int, *, is_sum: bool) -> int:
     """All status flags of an addition or subtraction. `result` is not cut to size."""
-    flags = _result_flags(result, bits)
+    flags = result_flags(result, bits)
     if result >> bits & 1:
         flags |= EFLAGS_CF
     if (left ^ right ^ result) & 0x10:
@@ -74,7 +75,7 @@ def _binary(compute: str, *, with_carry: bool = False, keeps: bool = True) -> Ro
     def routine(emulator: Emulator, instruction: Instruction) -> None:
         vcpu, memory = emulator.vcpu, emulator.memory
         destination, source = instruction.operands
-        bits = _bits(instruction)
+        bits = bits_of(instruction)
         right = read_operand(vcpu, memory, instruction, source, bits)
         if keeps:
             probe_operand(vcpu, memory, instruction, destination, bits)
@@ -84,7 +85,7 @@ def _binary(compute: str, *, with_carry: bool = False, keeps: bool = True) -> Ro
         if keeps:
             value = result & size_mask(bits)
             write_operand(vcpu, memory, instruction, destination, bits, value)
-        _set_status(emulator, flags)
+        set_status(emulator, flags)
 
     return routine
 
@@ -92,12 +93,12 @@ def _binary(compute: str, *, with_carry: bool = False, keeps: bool = True) -> Ro
 def _compute(kind: str, left: int, right: int, carry: int, bits: int) -> tuple[int, int]:
     if kind == "+":
         result = left + right + carry
-        return result, _arithmetic_flags(left, right, result, bits, is_sum=True)
+        return result, arithmetic_flags(left, right, result, bits, is_sum=True)
     if kind == "-":
         result = left - right - carry
-        return result, _arithmetic_flags(left, right, result, bits, is_sum=False)
+        return result, arithmetic_flags(left, right, result, bits, is_sum=False)
     result = {"&": left & right, "|": left | right, "^": left ^ right}[kind]
-    return result, _result_flags(result, bits)
+    return result, result_flags(result, bits)
 
 
 def _step(distance: int) -> Routine:
@@ -106,12 +107,12 @@ def _step(distance: int) -> Routine:
     def routine(emulator: Emulator, instruction: Instruction) -> None:
         vcpu, memory = emulator.vcpu, emulator.memory
         operand = instruction.operands[0]
-        bits = _bits(instruction)
+        bits = bits_of(instruction)
         probe_operand(vcpu, memory, instruction, operand, bits)
         left = read_operand(vcpu, memory, instruction, operand, bits)
         result, flags = _compute("+" if distance > 0 else "-", left, 1, 0, bits)
         write_operand(vcpu, memory, instruction, operand, bits, result & size_mask(bits))
-        _set_status(emulator, flags, kept=EFLAGS_CF)
+        set_status(emulator, flags, kept=EFLAGS_CF)
 
     return routine
 
@@ -119,7 +120,7 @@ def _step(distance: int) -> Routine:
 def _not(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, memory = emulator.vcpu, emulator.memory
     operand = instruction.operands[0]
-    bits = _bits(instruction)
+    bits = bits_of(instruction)
     probe_operand(vcpu, memory, instruction, operand, bits)
     value = read_operand(vcpu, memory, instruction, operand, bits)
     write_operand(vcpu, memory, instruction, operand, bits, value ^ size_mask(bits))
@@ -128,25 +129,25 @@ def _not(emulator: Emulator, instruction: Instruction) -> None:
 def _neg(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, memory = emulator.vcpu, emulator.memory
     operand = instruction.operands[0]
-    bits = _bits(instruction)
+    bits = bits_of(instruction)
     probe_operand(vcpu, memory, instruction, operand, bits)
     value = read_operand(vcpu, memory, instruction, operand, bits)
     result, flags = _compute("-", 0, value, 0, bits)
     write_operand(vcpu, memory, instruction, operand, bits, result & size_mask(bits))
-    _set_status(emulator, flags)
+    set_status(emulator, flags)
 
 
 def _mov(emulator: Emulator, instruction: Instruction) -> None:
     vcpu, memory = emulator.vcpu, emulator.memory
     destination, source = instruction.operands
-    bits = _bits(instruction)
+    bits = bits_of(instruction)
     value = read_operand(vcpu, memory, instruction, source, bits)
     write_operand(vcpu, memory, instruction, destination, bits, value)
 
 
 def _movzx(emulator: Emulator, instruction: Instruction) -> None:
     destination, source = instruction.operands
-    vcpu, bits = emulator.vcpu, _bits(instruction, 1)
+    vcpu, bits = emulator.vcpu, bits_of(instruction, 1)
     value = read_operand(vcpu, emulator.memory, instruction, source, bits)
     assert isinstance(destination, Register)
     write_register(vcpu, destination, value)
@@ -154,10 +155,25 @@ def _movzx(emulator: Emulator, instruction: Instruction) -> None:
 
 def _movsx(emulator: Emulator, instruction: Instruction) -> None:
     destination, source = instruction.operands
-    vcpu, bits = emulator.vcpu, _bits(instruction, 1)
+    vcpu, bits = emulator.vcpu, bits_of(instruction, 1)
     value = read_operand(vcpu, emulator.memory, instruction, source, bits)
     assert isinstance(destination, Register)
     write_register(vcpu, destination, value - (value >> bits - 1 << bits))
+
+
+def _setcc(emulator: Emulator, instruction: Instruction) -> None:
+    value = int(is_met(instruction.form.condition, emulator.vcpu.eflags))
+    write_operand(emulator.vcpu, emulator.memory, instruction, instruction.operands[0], 8, value)
+
+
+def _cmovcc(emulator: Emulator, instruction: Instruction) -> None:
+    """CMOVcc reads its source whether the condition is met or not."""
+    destination, source = instruction.operands
+    vcpu, bits = emulator.vcpu, bits_of(instruction)
+    value = read_operand(vcpu, emulator.memory, instruction, source, bits)
+    assert isinstance(destination, Register)
+    if is_met(instruction.form.condition, vcpu.eflags):
+        write_register(vcpu, destination, value)
 
 
 def _xchg(emulator: Emulator, instruction: Instruction) -> None:
@@ -177,6 +193,8 @@ ROUTINES: Final[dict[str, Routine]] = {
     "MOV": _mov,
     "MOVZX": _movzx,
     "MOVSX": _movsx,
+    "SETCC": _setcc,
+    "CMOVCC": _cmovcc,
     "XCHG": _xchg,
     "ADD": _binary("+"),
     "ADC": _binary("+", with_carry=True),

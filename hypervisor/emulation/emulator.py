@@ -52,6 +52,9 @@ class Host(Protocol):
     def breakpoints_changed(self) -> None:
         """A debug register was written."""
 
+    def apic_moved(self) -> None:
+        """IA32_APIC_BASE was written."""
+
 
 class Emulator:
     """Interprets instructions on one virtual processor."""
@@ -90,6 +93,7 @@ Routine = Callable[[Emulator, Instruction], None]
 def routines() -> dict[str, Routine]:
     """The routine of every operation that can be emulated."""
     from hypervisor.emulation import (
+        bits,
         branches,
         data,
         ports,
@@ -101,7 +105,7 @@ def routines() -> dict[str, Routine]:
         transfers,
     )
 
-    families = (branches, data, ports, queries, segments, stack, strings, system, transfers)
+    families = (bits, branches, data, ports, queries, segments, stack, strings, system, transfers)
     found: dict[str, Routine] = {}
     for family in families:
         for operation, routine in family.ROUTINES.items():

@@ -343,6 +343,7 @@ def _wrmsr(emulator: Emulator, _instruction: Instruction) -> None:
         vcpu.sysenter_eip = value
     elif number == MSR_APIC_BASE and not high and not value & APIC_BASE_RESERVED:
         vcpu.apic_base = value & APIC_BASE_WRITABLE | APIC_BASE_FIXED
+        emulator.host.apic_moved()
     else:
         raise general_protection()
 

@@ -49,6 +49,7 @@ from isa.instruction import Instruction, Memory
 from isa.machine import Machine
 from isa.operand_kinds import KIND_BITS
 from isa.registers import (
+    APIC_BASE_MESSAGE,
     CR0_AM,
     CR0_EM,
     CR0_MP,
@@ -91,7 +92,7 @@ class RingMonitor:
         """Guest instructions completed: by the machine outside ring 0, and by emulation."""
         self._emulated = 0
         self.idle = 0
-        self.has_written_port = False
+        self.has_accessed_device = False
         self._iterations = 0
         self._livelock = Livelock()
         self._mappings_changed = False
@@ -104,6 +105,7 @@ class RingMonitor:
             frames,
             platform.bus,
         )
+        self.memory.before_device_access(self._access_device)
         self.linear = LinearMemory(self.vcpu, self.memory)
         self.paging = ShadowPaging(
             world.words,
@@ -136,16 +138,18 @@ class RingMonitor:
 
     def read_port(self, port: int, size: int) -> int:
         """IN, from the VM's own devices."""
-        self.accounts.charge("device")
-        self.set_device_time()
+        self._access_device()
         return self.platform.bus.read_port(port, size)
 
     def write_port(self, port: int, size: int, value: int) -> None:
         """OUT, to the VM's own devices."""
+        self._access_device()
+        self.platform.bus.write_port(port, size, value)
+
+    def _access_device(self) -> None:
         self.accounts.charge("device")
         self.set_device_time()
-        self.has_written_port = True
-        self.platform.bus.write_port(port, size, value)
+        self.has_accessed_device = True
 
     def must_yield(self) -> bool:
         """Pause a repeated instruction for an interrupt, and now and then for the owner."""
@@ -180,6 +184,14 @@ class RingMonitor:
         """A debug register was written: the machine's own are not lent to the guest."""
         if self.vcpu.dr[7] & DR7_ENABLED:
             raise VmStopped(StopReason.ERROR, "the guest enables a breakpoint in DR7")
+
+    def apic_moved(self) -> None:
+        """IA32_APIC_BASE was written: pages that nobody answered in may be devices', or not."""
+        self.set_device_time()
+        self.platform.bus.write_memory(APIC_BASE_MESSAGE, 8, self.vcpu.apic_base)
+        self.world.set_apic_base(self.vcpu.apic_base)
+        self.paging.forget_open_bus()
+        self._mappings_changed = True
 
     # --- running -------------------------------------------------------------------------------
 
@@ -235,7 +247,12 @@ class RingMonitor:
             raise
         if answer is Answer.EMULATE:
             self._close_window()
-            self._emulate(self._decode())
+            instruction = self._decode()
+            if not can_emulate(instruction):
+                raise VmStopped(
+                    StopReason.ERROR, f"cannot emulate {instruction.text!r} on memory of a device"
+                )
+            self._emulate(instruction)
 
     def _close_window(self) -> None:
         if self.page_faults.is_window_open:

@@ -27,7 +27,7 @@ from isa.cpu_models import load_model
 from isa.devices.configuration import DEFAULT, Configuration
 from isa.devices.platform import Platform
 from isa.machine import Machine
-from isa.registers import EBX, ESP
+from isa.registers import EBX, ESP, FEATURE_APIC
 
 if TYPE_CHECKING:
     from isa.boot import BootImage
@@ -57,7 +57,12 @@ class RingCompression(Technique):
         # but the monitor's shadow tables need write protection, which the 386 does not have.
         machine_model = guest_model.with_write_protection()
         machine = Machine(layout.MONITOR_BYTES + ram_bytes, costs, machine_model)
-        self.platform = Platform(self.read_memory, ram_bytes, configuration=devices)
+        self.platform = Platform(
+            self.read_memory,
+            ram_bytes,
+            configuration=devices,
+            has_apic=bool(guest_model.features & FEATURE_APIC),
+        )
         self.monitor = self.monitor_type(machine, self.platform, ram_bytes)
         self.monitor.vcpu.become(guest_model)
         self._has_protected_mode = True
@@ -87,7 +92,7 @@ class RingCompression(Technique):
         while True:
             now = monitor.completed
             deadline = self._run_events(now)
-            if monitor.has_written_port:
+            if monitor.has_accessed_device or self.platform.refused is not None:
                 self._check_ending()
             if until is not None and now >= until:
                 raise VmStopped(StopReason.BUDGET, f"{now:,} guest instructions completed")
@@ -118,11 +123,13 @@ class RingCompression(Technique):
 
     def _check_ending(self) -> None:
         """End the run if a device was told to."""
-        self.monitor.has_written_port = False
+        self.monitor.has_accessed_device = False
         if self.platform.exit_code is not None:
             raise VmStopped(StopReason.EXIT, "the guest wrote to the exit port")
         if self.platform.reset_requested:
             raise VmStopped(StopReason.SHUTDOWN, "the guest reset the machine")
+        if self.platform.refused is not None:
+            raise VmStopped(StopReason.ERROR, self.platform.refused)
         if not self.platform.a20_is_open:
             raise VmStopped(StopReason.ERROR, "the guest pulled address line 20 low")
 

@@ -215,6 +215,10 @@ class World:
         self.processor.load_segment(register, selector)
         self.set_descriptor(selector, 0, 0)
 
+    def set_apic_base(self, value: int) -> None:
+        """Let CPUID say of the local APIC what it would say on the guest's own machine."""
+        self.cpu[state.APIC_BASE] = value
+
     # --- translation ---------------------------------------------------------------------------
 
     def set_root(self, root: Hpa) -> None:

@@ -75,6 +75,16 @@ class AddressSpace:
         self._claims.insert(index, claim)
         self._firsts.insert(index, claim.first)
 
+    def release(self, claim: Claim) -> None:
+        """Take a claim back."""
+        index = self._claims.index(claim)
+        del self._claims[index]
+        del self._firsts[index]
+
+    def overlaps(self, claim: Claim) -> bool:
+        """Whether some address of a claim is taken."""
+        return any(claim.overlaps(other) for other in self._claims)
+
     def find(self, address: int) -> Claim | None:
         """Return the claim that holds `address`."""
         index = bisect_right(self._firsts, address) - 1

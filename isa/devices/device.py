@@ -15,6 +15,9 @@ import msgspec
 Bit3 = Annotated[int, msgspec.Meta(ge=0, le=7)]
 Byte = Annotated[int, msgspec.Meta(ge=0, le=0xFF)]
 Word = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+DoubleWord = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
+Instant = Annotated[int, msgspec.Meta(ge=0)]
+"""A time of the event clock."""
 
 StateT = TypeVar("StateT", bound=msgspec.Struct)
 

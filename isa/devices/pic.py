@@ -12,6 +12,8 @@ Intel 82371SB (PIIX3) datasheet, "Interrupt Control Registers" (ELCR).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from isa.devices.device import Bit3, Byte, Device
@@ -294,6 +296,11 @@ class InterruptController(Device[ControllerState]):
         self.edge_level = EdgeLevelControl(self)
         self.pending = False
         """The INTR output. Follows from the state; kept because it is asked all the time."""
+        self._listener: Callable[[bool], None] = lambda _level: None
+
+    def on_request(self, listener: Callable[[bool], None]) -> None:
+        """Connect INTR: `listener` is told its level whenever it may have changed."""
+        self._listener = listener
 
     def set_irq(self, irq: int, level: bool) -> None:
         """Drive IRQ0 to IRQ15. IRQ2 is the cascade and belongs to nobody."""
@@ -336,6 +343,7 @@ class InterruptController(Device[ControllerState]):
         """Let the outputs follow the state: slave's INT, then INTR."""
         self.master.set_line(CASCADE_IRQ, self.slave.winner() is not None)
         self.pending = self.master.winner() is not None
+        self._listener(self.pending)
         self.master.lend()
         self.slave.lend()
 

@@ -9,7 +9,6 @@ either: `read_memory` lends a view of it, for the screen and for what devices fe
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,9 +23,9 @@ from isa.devices.debug_console import DebugConsole
 from isa.devices.device import Device
 from isa.devices.exit_port import ExitPort
 from isa.devices.i8042 import KeyboardController
+from isa.devices.interrupts import Interrupts
 from isa.devices.keyboard import Keyboard
 from isa.devices.mouse import Mouse
-from isa.devices.pic import InterruptController
 from isa.devices.pit import Pit
 from isa.devices.system_control import SystemControlA, SystemControlB
 from isa.devices.uart import Uart
@@ -43,6 +42,7 @@ class PlatformState(msgspec.Struct):
     clock: ClockState
     console_output: bytes
     reset_requested: bool
+    refused: str | None
     devices: dict[str, bytes]
     """Device name → its state structure in MessagePack."""
 
@@ -57,6 +57,7 @@ class Platform:
         console: Callable[[bytes], None] | None = None,
         *,
         configuration: Configuration = DEFAULT,
+        has_apic: bool = True,
     ) -> None:
         """Build the machine's devices.
 
@@ -65,15 +66,19 @@ class Platform:
             ram_bytes: size of RAM, for CMOS.
             console: called with every byte for COM1 and port 0xE9 as it is written.
             configuration: disks and what else a machine may have or not.
+            has_apic: whether the processor has a local APIC, and the board an I/O APIC.
         """
         self._console = console
         self._set_a20: Callable[[bool], None] | None = None
         self._devices: dict[str, Device[Any]] = {}
         self.console_output = bytearray()
         self.reset_requested = False
+        self.refused: str | None = None
+        """What the processor was sent and does not take, in words; the run cannot go on."""
         self.clock = EventClock()
         self.bus = Bus()
-        self.pic = InterruptController()
+        self.interrupts = Interrupts(self.bus, self.clock, has_apic, self._refuse)
+        self.pic = self.interrupts.pic
         self.pit = Pit(self.clock, self.irq_line(TIMER_IRQ))
         self.uart = Uart(self.clock, self.irq_line(COM1_IRQ), self._write_console)
         self.vga = VgaText(read_memory)
@@ -111,6 +116,8 @@ class Platform:
         claim(0x20, 0x21, self.pic.master)
         claim(0xA0, 0xA1, self.pic.slave)
         claim(0x4D0, 0x4D1, self.pic.edge_level)
+        if self.interrupts.has_apic:
+            claim(0x22, 0x23, self.interrupts.mode)
         claim(0x40, 0x43, self.pit)
         claim(0x60, 0x60, self.keyboard_controller)
         claim(0x64, 0x64, self.keyboard_controller, offset=4)
@@ -128,6 +135,10 @@ class Platform:
         claim(0x3C0, 0x3DF, self.vga)
         claim(0x3F8, 0x3FF, self.uart)
         self.attach("pic", self.pic)
+        if self.interrupts.has_apic:
+            self.attach("interrupt_mode", self.interrupts.mode)
+            self.attach("io_apic", self.interrupts.io_apic)
+            self.attach("local_apic", self.interrupts.local_apic)
         self.attach("pit", self.pit)
         self.attach("uart", self.uart)
         self.attach("vga", self.vga)
@@ -160,7 +171,7 @@ class Platform:
 
     def irq_line(self, irq: int) -> Callable[[bool], None]:
         """Return the wire by which a device drives one interrupt request."""
-        return partial(self.pic.set_irq, irq)
+        return self.interrupts.line(irq)
 
     @property
     def exit_code(self) -> int | None:
@@ -181,18 +192,20 @@ class Platform:
             self._set_a20(self.a20_is_open)
 
     def interrupt_pending(self) -> bool:
-        """Whether INTR is asserted."""
-        return self.pic.pending
+        """Whether the processor is asked to take an interrupt."""
+        return self.interrupts.pending
 
     def acknowledge_interrupt(self) -> int:
-        """Run the interrupt acknowledge sequence; return the vector."""
-        return self.pic.acknowledge()
+        """Let the processor take an interrupt; return the vector."""
+        return self.interrupts.acknowledge()
 
     def reset(self) -> None:
         """Pulse the reset line of every device. Time and the console's record go on."""
         self.reset_requested = False
         for device in self._devices.values():
             device.reset()
+        self.interrupts.start_as_firmware_does()
+        self.refused = None
         self._a20_changed()
 
     def save(self) -> PlatformState:
@@ -201,6 +214,7 @@ class Platform:
             clock=self.clock.save(),
             console_output=bytes(self.console_output),
             reset_requested=self.reset_requested,
+            refused=self.refused,
             devices={
                 name: msgspec.msgpack.encode(device.save())
                 for name, device in self._devices.items()
@@ -227,6 +241,7 @@ class Platform:
         self.reset_requested = state.reset_requested
         for name, device in self._devices.items():
             device.restore(states[name])
+        self.refused = state.refused
         self._a20_changed()
 
     def _write_console(self, written: bytes) -> None:
@@ -236,3 +251,6 @@ class Platform:
 
     def _request_reset(self) -> None:
         self.reset_requested = True
+
+    def _refuse(self, what: str) -> None:
+        self.refused = what

@@ -86,6 +86,9 @@ class Recorder:
     def descriptor_tables_changed(self) -> None:
         """Nothing follows for a host without a machine."""
 
+    def apic_moved(self) -> None:
+        """IA32_APIC_BASE was written."""
+
     def breakpoints_changed(self) -> None:
         """Nothing follows for a host without a machine."""
 

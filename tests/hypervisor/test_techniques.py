@@ -204,7 +204,7 @@ def test_a_real_mode_guest_runs_bare_and_is_refused_by_ring_compression():
             "mov byte [gdt_free + 4], 0xD0\nmov eax, FREE_SEL\nmov fs, ax",
             "the monitor's addresses",
         ),
-        ("mov eax, [0xFFD00000 + eax]\nbts [0xFFD00000], eax", "cannot emulate 'bts"),
+        ("mov eax, [0xFFD00000 + eax]\nror dword [0xFFD00000], 1", "cannot emulate 'ror"),
         ("times 6 push dword 0\npush dword 0x20002\ntimes 2 push dword 0\niret", "8086"),
         ("mov eax, 0x401\nmov dr7, eax", "a breakpoint in DR7"),
     ],

@@ -15,20 +15,32 @@ RAM_BYTES = 4 << 20
 
 PORTS = [
     *(0x20, 0x21, 0xA0, 0xA1, 0x4D0, 0x4D1),
-    *(0x40, 0x41, 0x42, 0x43, 0x60, 0x61, 0x64, 0x70, 0x71, 0x92),
+    *(0x40, 0x41, 0x42, 0x43, 0x60, 0x61, 0x64, 0x70, 0x71, 0x92, 0x22, 0x23),
     *(*range(0x1F0, 0x1F8), 0x3F6, *range(0x170, 0x178), 0x376),
     *(0xE9, 0xF4, 0xF7, *range(0x3C0, 0x3E0), *range(0x3F8, 0x400)),
 ]
+APICS = (0xFEE00000, 0xFEC00000)
+MEMORY = st.builds(
+    lambda base, place: base + place,
+    st.sampled_from(APICS),
+    st.integers(0, 0x40).map(lambda n: n << 4),
+) | st.sampled_from((*range(0xFEE00000, 0xFEE00400, 3), 1 << 36))
 SIZES = st.sampled_from((1, 2, 4))
 ANY_PORT = st.sampled_from(PORTS) | st.integers(0, 0xFFFF)
 WRITES = st.tuples(st.just("write"), ANY_PORT, SIZES, st.integers(0, 0xFFFFFFFF))
 READS = st.tuples(st.just("read"), ANY_PORT, SIZES, st.just(0))
+LOADS = st.tuples(st.just("load"), MEMORY, SIZES, st.just(0))
+STORES = st.tuples(st.just("store"), MEMORY, st.just(4) | SIZES, st.integers(0, 0xFFFFFFFF))
 WAITS = st.tuples(st.just("wait"), st.just(0), st.just(0), st.integers(0, 300_000))
-OTHERS = st.tuples(
-    st.sampled_from(("acknowledge", "type", "press")),
-    st.just(0),
-    st.just(0),
-    st.integers(0, 0xFFFFFFFF),
+OTHERS = (
+    LOADS
+    | STORES
+    | st.tuples(
+        st.sampled_from(("acknowledge", "type", "press")),
+        st.just(0),
+        st.just(0),
+        st.integers(0, 0xFFFFFFFF),
+    )
 )
 Action = tuple[str, int, int, int]
 
@@ -51,6 +63,13 @@ TIMER_READY: list[Action] = [
         (0x42, 0),
     )
 ]
+APIC_READY: list[Action] = [
+    ("store", address, 4, value)
+    for address, value in (
+        *((0xFEE003E0, 0xB), (0xFEE00320, 0x20041), (0xFEE00380, 5000), (0xFEE00370, 0xE1)),
+        *((0xFEC00000, 0x14), (0xFEC00010, 0x42), (0xFEC00000, 0x18), (0xFEC00010, 0x8044)),
+    )
+]
 SERIAL_READY: list[Action] = [
     ("write", port, 1, value)
     for port, value in ((0x3FB, 3), (0x3FA, 0x81), (0x3FC, 0x0B), (0x3F9, 0x0F), (0x3F8, 65))
@@ -61,7 +80,7 @@ DISK_READY: list[Action] = [  # a read whose block waits to be taken, and a writ
     ("wait", 0, 0, 2000),
 ]
 STARTS = st.sampled_from(
-    ([], PIC_READY, PIC_READY + TIMER_READY + SERIAL_READY, PIC_READY + DISK_READY)
+    ([], PIC_READY, PIC_READY + TIMER_READY + SERIAL_READY, PIC_READY + DISK_READY, APIC_READY)
 )
 
 
@@ -82,6 +101,10 @@ def play(platform: Platform, actions: list[Action]) -> list[object]:
                 platform.bus.write_port(port, size, value)
             case "read":
                 noticed.append(platform.bus.read_port(port, size))
+            case "load":
+                noticed.append(platform.bus.read_memory(port, size))
+            case "store":
+                platform.bus.write_memory(port, size, value)
             case "wait":
                 end = platform.clock.now + value
                 while (at := platform.clock.next_deadline()) is not None and at <= end:
@@ -147,7 +170,7 @@ def test_two_platforms_share_nothing(start: list[Action], actions: list[Action])
 def test_every_guest_visible_attribute_is_in_the_state() -> None:
     """Devices hold nothing besides their state but wiring: no plain value can be forgotten."""
     platform = build()
-    derived = {"pending", "_event", "_timeout", "_counters"}
+    derived = {"pending", "_event", "_timeout", "_counters", "vector", "passes_external"}
     fixed = {"_writes", "_limit", "sectors"}  # of a medium, by the configuration
     for name, device in platform._devices.items():
         for attribute, value in vars(device).items():
