@@ -38,7 +38,7 @@ settings.register_profile(
 )
 
 OPTIONS = (
-    "-q", "--tb=native", "-p", "no:cacheprovider", "-p", "no:xdist",
+    "-q", "--tb=native", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly",
     "-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning",
     "-o", "timeout=0", f"--hypothesis-profile={PROFILE}",
 )  # fmt: skip
