@@ -25,7 +25,7 @@ from tools.popek_goldberg.published import (
 from tools.popek_goldberg.report import survey_record
 from tools.popek_goldberg.survey import survey
 
-pytestmark = [pytest.mark.compiled, pytest.mark.xdist_group("classification")]
+pytestmark = pytest.mark.compiled
 
 FORMS = {form.name: form for form in load_table()}
 UMIP = {"SGDT", "SIDT", "SLDT", "SMSW", "STR"}
