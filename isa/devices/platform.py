@@ -29,7 +29,7 @@ from isa.devices.mouse import Mouse
 from isa.devices.pit import Pit
 from isa.devices.system_control import SystemControlA, SystemControlB
 from isa.devices.uart import Uart
-from isa.devices.vga import VgaText
+from isa.devices.vga import Vga
 
 TIMER_IRQ, KEYBOARD_IRQ, COM1_IRQ, MOUSE_IRQ = 0, 1, 4, 12
 PRIMARY_IRQ, SECONDARY_IRQ = 14, 15
@@ -81,7 +81,7 @@ class Platform:
         self.pic = self.interrupts.pic
         self.pit = Pit(self.clock, self.irq_line(TIMER_IRQ))
         self.uart = Uart(self.clock, self.irq_line(COM1_IRQ), self._write_console)
-        self.vga = VgaText(read_memory)
+        self.vga = Vga(read_memory)
         self.exit = ExitPort()
         self.keyboard = Keyboard()
         self.mouse = Mouse()

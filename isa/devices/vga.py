@@ -1,9 +1,10 @@
-"""The text screen of a VGA: registers, and a rendering of what text memory shows.
+"""A VGA: its registers, and what they make of video memory.
 
-The 32 KiB at 0xB8000 are ordinary RAM of the guest, not a device: storing there costs nothing
-extra. This file reads that memory back when somebody wants to see the screen (mode 3: 80 x 25,
-code page 437). The CRT controller's start address and cursor are honoured; all other registers
-keep what is written to them and change nothing. No graphics modes, no fonts, no other text sizes.
+Video memory is ordinary RAM of the guest at 0xA0000 to 0xBFFFF, not a device: storing there costs
+nothing extra. isa/devices/vga_screen.py reads it back when somebody wants to see the screen. That
+is right for text and for mode 13h, whose memory is one byte after the other; the planes of the
+16-colour modes and of mode X do not exist, nor do fonts that a guest loads. It starts in mode 3,
+as its BIOS leaves it.
 
 Source: IBM Personal System/2 Hardware Interface Technical Reference, "Video Subsystem".
 """
@@ -12,14 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 
 from isa.devices.device import Byte, Device
-
-TEXT_GPA, TEXT_BYTES = 0xB8000, 0x8000
-ROWS, COLUMNS = 25, 80
+from isa.devices.vga_modes import TEXT, text_colours
+from isa.devices.vga_screen import Screen
 
 # Offsets from port 0x3C0, with the addresses of colour displays.
 
@@ -46,29 +46,15 @@ class IndexPort(IntEnum):
     CRTC = 0x14
 
 
-CRTC_CURSOR_START = 0x0A
-CRTC_START_HIGH, CRTC_START_LOW = 0x0C, 0x0D
-CRTC_CURSOR_HIGH, CRTC_CURSOR_LOW = 0x0E, 0x0F
-CURSOR_OFF = 0x20
+CRTC_OVERFLOW, CRTC_PROTECT = 0x07, 0x11
+PROTECTED = 0x80
+LINE_COMPARE_BIT_8 = 0x10
 STATUS_BLANK = 0x09
 """Display disabled and vertical retrace."""
 REGISTERS = 32
 """Registers in each file, as many as its largest index needs."""
 DAC_BYTES = 768
 DAC_BITS = 0x3F
-
-_CONTROL_GLYPHS = " ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼"
-GLYPHS = (
-    _CONTROL_GLYPHS + bytes(range(32, 127)).decode() + "⌂" + bytes(range(128, 256)).decode("cp437")
-)
-"""Unicode character of each byte of code page 437, as drawn on the screen."""
-
-
-class Cell(NamedTuple):
-    """One place on the screen."""
-
-    character: str
-    attribute: int
 
 
 Registers = Annotated[bytearray, msgspec.Meta(min_length=REGISTERS, max_length=REGISTERS)]
@@ -87,25 +73,30 @@ class RegisterFile(msgspec.Struct):
         return self.index % REGISTERS
 
 
+def _loaded(registers: bytes) -> Callable[[], RegisterFile]:
+    """What makes a register file with registers as a mode has them."""
+    return lambda: RegisterFile(registers=bytearray(registers.ljust(REGISTERS, b"\0")))
+
+
 class VgaState(msgspec.Struct):
     """State of the adapter's registers."""
 
-    crtc: RegisterFile = msgspec.field(default_factory=RegisterFile)
-    sequencer: RegisterFile = msgspec.field(default_factory=RegisterFile)
-    graphics: RegisterFile = msgspec.field(default_factory=RegisterFile)
-    attribute: RegisterFile = msgspec.field(default_factory=RegisterFile)
+    crtc: RegisterFile = msgspec.field(default_factory=_loaded(TEXT.crtc))
+    sequencer: RegisterFile = msgspec.field(default_factory=_loaded(TEXT.sequencer))
+    graphics: RegisterFile = msgspec.field(default_factory=_loaded(TEXT.graphics))
+    attribute: RegisterFile = msgspec.field(default_factory=_loaded(TEXT.attribute))
     attribute_takes_data: bool = False
     """The flip-flop of port 0x3C0."""
-    miscellaneous: Byte = 0x67
+    miscellaneous: Byte = TEXT.miscellaneous
     pel_mask: Byte = 0xFF
-    dac: Palette = msgspec.field(default_factory=lambda: bytearray(DAC_BYTES))
+    dac: Palette = msgspec.field(default_factory=lambda: bytearray(text_colours()))
     dac_position: Annotated[int, msgspec.Meta(ge=0, lt=DAC_BYTES)] = 0
     dac_is_read: bool = False
     is_blank: bool = False
     """What the status register said last: it alternates, so that waiting for retrace ends."""
 
 
-class VgaText(Device[VgaState]):
+class Vga(Device[VgaState]):
     """Ports 0x3C0 to 0x3DF, and the screen."""
 
     widths = (1,)
@@ -114,49 +105,23 @@ class VgaText(Device[VgaState]):
         super().__init__(VgaState)
         self._read_memory = read_memory
 
-    # The screen
+    @property
+    def screen(self) -> Screen:
+        """What is shown now; looks at registers and memory when it is asked."""
+        state = self.state
+        return Screen(
+            crtc=bytes(state.crtc.registers),
+            sequencer=bytes(state.sequencer.registers),
+            graphics=bytes(state.graphics.registers),
+            attribute=bytes(state.attribute.registers),
+            dac=bytes(state.dac),
+            pel_mask=state.pel_mask,
+            read_memory=self._read_memory,
+        )
 
     def text(self) -> str:
-        """Return 25 lines of 80 characters, separated by newlines."""
-        shown = self._shown()
-        lines = (
-            "".join(GLYPHS[byte] for byte in shown[row : row + 2 * COLUMNS : 2])
-            for row in range(0, len(shown), 2 * COLUMNS)
-        )
-        return "\n".join(lines)
-
-    def cell(self, row: int, column: int) -> Cell:
-        """Return what is shown at a place; row 0..24, column 0..79."""
-        if not (0 <= row < ROWS and 0 <= column < COLUMNS):
-            raise ValueError(f"row {row}, column {column} is not on the screen")
-        shown = self._shown()
-        at = 2 * (row * COLUMNS + column)
-        return Cell(GLYPHS[shown[at]], shown[at + 1])
-
-    @property
-    def cursor(self) -> tuple[int, int] | None:
-        """Row and column of the cursor, or None when it is off or outside the screen."""
-        registers = self.state.crtc.registers
-        if registers[CRTC_CURSOR_START] & CURSOR_OFF:
-            return None
-        at = registers[CRTC_CURSOR_HIGH] << 8 | registers[CRTC_CURSOR_LOW]
-        row, column = divmod(at - self._start, COLUMNS)
-        return (row, column) if 0 <= row < ROWS else None
-
-    @property
-    def _start(self) -> int:
-        registers = self.state.crtc.registers
-        return registers[CRTC_START_HIGH] << 8 | registers[CRTC_START_LOW]
-
-    def _shown(self) -> bytes:
-        """The bytes of the shown cells; the display address wraps round in text memory."""
-        start = 2 * self._start % TEXT_BYTES
-        size = 2 * ROWS * COLUMNS
-        head = min(size, TEXT_BYTES - start)
-        shown = self._read_memory(TEXT_GPA + start, head)
-        return shown + self._read_memory(TEXT_GPA, size - head) if head < size else shown
-
-    # The registers
+        """The lines of the text screen, separated by newlines; empty in graphics modes."""
+        return self.screen.text()
 
     def read(self, offset: int, size: int) -> int:
         """Read a register; what has no readable register gives 0."""
@@ -194,7 +159,7 @@ class VgaText(Device[VgaState]):
             file.index = value
             return
         if (file := self._file(offset - 1)) is not None:
-            file.registers[file.selected] = value
+            self._write_register(file, value)
             return
         match offset:
             case Port.ATTRIBUTE:
@@ -208,6 +173,16 @@ class VgaText(Device[VgaState]):
                 state.dac_is_read = offset == Port.DAC_READ_INDEX
             case Port.DAC_DATA:
                 self._step_dac(value)
+
+    def _write_register(self, file: RegisterFile, value: int) -> None:
+        """Store a register. Bit 7 of CRTC register 11h protects the first eight, a bit excepted."""
+        number, registers = file.selected, file.registers
+        is_protected = file is self.state.crtc and registers[CRTC_PROTECT] & PROTECTED
+        if is_protected and number <= CRTC_OVERFLOW:
+            kept = 0 if number == CRTC_OVERFLOW else LINE_COMPARE_BIT_8
+            mask = LINE_COMPARE_BIT_8 & ~kept
+            value = registers[number] & ~mask | value & mask
+        registers[number] = value
 
     def _file(self, index_port: int) -> RegisterFile | None:
         match index_port:

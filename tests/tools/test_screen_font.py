@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
-from isa.devices.vga import GLYPHS
+from isa.devices.vga_screen import GLYPHS
 from tools.screen.font import HEIGHT, WIDTH, font
 from tools.screen.png import encode
 

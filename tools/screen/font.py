@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from isa.devices.vga import GLYPHS
+from isa.devices.vga_screen import GLYPHS
 
 WIDTH: Final = 8
 HEIGHT: Final = 16

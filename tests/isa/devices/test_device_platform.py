@@ -119,7 +119,11 @@ def play(platform: Platform, actions: list[Action]) -> list[object]:
             case _:
                 platform.keyboard.press(value.to_bytes(4, "little"))
         noticed.append((platform.interrupt_pending(), platform.exit_code, platform.a20_is_open))
-    noticed += [bytes(platform.console_output), platform.reset_requested, platform.vga.cursor]
+    noticed += [
+        bytes(platform.console_output),
+        platform.reset_requested,
+        platform.vga.screen.cursor,
+    ]
     return noticed
 
 
