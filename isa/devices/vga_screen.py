@@ -182,7 +182,8 @@ class Screen:
         """All 256 colours: uint8[256, 3], red, green and blue of 8 bits."""
         dac = np.frombuffer(self.dac, np.uint8).reshape(256, 3)
         chosen = dac[np.arange(256) & self.pel_mask] & 0x3F
-        return (chosen << 2 | chosen >> 4).astype(np.uint8)
+        colours: Pixels = (chosen << 2 | chosen >> 4).astype(np.uint8)
+        return colours
 
     def text_palette(self) -> Pixels:
         """The 16 colours of attributes: uint8[16, 3]."""
