@@ -9,27 +9,25 @@ before anything else does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
-
-import xxhash
 
 from hypervisor.addresses import Gva
 from hypervisor.guest_memory import GuestMemory
 from hypervisor.guest_paging import PagingState, peek
+from hypervisor.guest_state import ProcessorState, SegmentState, TableState
 from hypervisor.idle import skip_to_interrupt
 from hypervisor.livelock import Livelock
 from hypervisor.technique import (
     RAM_BYTES,
     SLICE_INSTRUCTIONS,
-    Snapshot,
     StopReason,
     Technique,
     VmStopped,
 )
 from isa import entry, state, workspace
 from isa.devices.configuration import DEFAULT, Configuration
-from isa.devices.platform import Platform
+from isa.devices.platform import Platform, PlatformState
 from isa.exits import Exit
 from isa.ledger import Ledger
 from isa.port_table import PortTable
@@ -244,25 +242,52 @@ class Bare(Technique):
         """What a TLB that checks has noticed, in order of first use."""
         return self.processor.stale_translations
 
-    def snapshot(self) -> Snapshot:
-        """The state of the machine."""
-        cpu = [int(word) for word in self.processor.cpu]
-        return Snapshot(
-            guest_instructions=self.guest_instructions,
+    def processor_state(self) -> ProcessorState:
+        """The processor, which is the guest's."""
+        cpu = self.processor.cpu.tolist()
+        shadow_at, step = cpu[state.SHADOW_AT], cpu[state.PENDING_DEBUG]
+        return ProcessorState(
             gpr=tuple(cpu[state.GPR : state.GPR + 8]),
             eip=cpu[state.EIP],
             eflags=cpu[state.EFLAGS],
             cpl=cpu[state.CPL],
-            selectors=tuple(cpu[state.SELECTOR : state.SELECTOR + 8]),
+            segments=tuple(
+                SegmentState(
+                    cpu[state.SELECTOR + register],
+                    cpu[state.BASE + register],
+                    cpu[state.LIMIT + register],
+                    cpu[state.ATTRIBUTES + register],
+                )
+                for register in range(8)
+            ),
             cr0=cpu[state.CR0],
             cr2=cpu[state.CR2],
             cr3=cpu[state.CR3],
             cr4=cpu[state.CR4],
-            gdtr=(cpu[state.GDTR_BASE], cpu[state.GDTR_LIMIT]),
-            idtr=(cpu[state.IDTR_BASE], cpu[state.IDTR_LIMIT]),
+            pdpte=tuple(cpu[state.PDPTE : state.PDPTE + 4]),
+            dr=tuple(cpu[state.DR : state.DR + 8]),
+            gdtr=TableState(cpu[state.GDTR_BASE], cpu[state.GDTR_LIMIT]),
+            idtr=TableState(cpu[state.IDTR_BASE], cpu[state.IDTR_LIMIT]),
+            sysenter=(cpu[state.SYSENTER_CS], cpu[state.SYSENTER_ESP], cpu[state.SYSENTER_EIP]),
+            apic_base=cpu[state.APIC_BASE],
+            tsc_offset=cpu[state.TSC_OFFSET],
+            features=cpu[state.FEATURES],
             halted=bool(cpu[state.HALTED]),
-            ram_digest=xxhash.xxh3_128_hexdigest(self.processor.memory.data),
+            interrupts_held=shadow_at == self.guest_instructions,
+            pending_interrupt=cpu[state.PENDING_INTERRUPT],
+            pending_traps=cpu[state.PENDING_TRAPS],
+            pending_step=bool(step),
         )
+
+    def ram_pieces(self) -> Iterable[memoryview]:
+        """All of RAM."""
+        return (memoryview(self.processor.memory.data),)
+
+    def device_state(self) -> PlatformState:
+        """The devices as of the last completed instruction."""
+        clock = self.platform.clock
+        clock.advance_to(max(clock.now, self.guest_instructions + self._idle))
+        return self.platform.save()
 
     def snapshot_eip(self) -> int:
         """EIP alone."""

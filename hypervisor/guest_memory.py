@@ -10,7 +10,7 @@ that writes made on the guest's behalf are seen like the guest's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from hypervisor.addresses import PAGE_BYTES, PAGE_SHIFT, Gpa, Hpa
@@ -109,6 +109,15 @@ class GuestMemory:
         """A whole page of RAM."""
         at = self._frames[gfn] << PAGE_SHIFT
         return bytes(self._machine_ram[at : at + PAGE_BYTES])
+
+    def pieces(self) -> Iterator[memoryview]:
+        """All of RAM in order, in pieces that are contiguous in the machine."""
+        first = 0
+        for gfn in range(1, len(self._frames) + 1):
+            if gfn == len(self._frames) or self._frames[gfn] != self._frames[gfn - 1] + 1:
+                start = self._frames[first] << PAGE_SHIFT
+                yield self._machine_ram[start : start + (gfn - first << PAGE_SHIFT)]
+                first = gfn
 
     def read_bytes(self, gpa: int, size: int) -> bytes:
         """Any range of RAM. IndexError if it is not all RAM."""

@@ -14,21 +14,24 @@ import contextlib
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import xxhash
+
 from isa.devices.configuration import DEFAULT, Configuration
 from isa.errors import TrapgateError
 
 if TYPE_CHECKING:
+    from hypervisor.guest_state import ProcessorState
     from isa.boot import BootImage
     from isa.costs import Costs
     from isa.cpu_models import CpuModel
-    from isa.devices.platform import Platform
+    from isa.devices.platform import Platform, PlatformState
     from isa.stale_translations import StaleTranslation
 
 RAM_BYTES: Final = 16 << 20
@@ -192,8 +195,39 @@ class Technique(ABC):
         return ()
 
     @abstractmethod
+    def processor_state(self) -> ProcessorState:
+        """The guest's processor as the guest believes it to be."""
+
+    @abstractmethod
+    def ram_pieces(self) -> Iterable[memoryview]:
+        """All of the guest's RAM in order, in whole pages; to be read before the guest goes on."""
+
+    @abstractmethod
+    def device_state(self) -> PlatformState:
+        """The guest's devices as of the last completed instruction."""
+
     def snapshot(self) -> Snapshot:
         """The state as the guest believes it to be."""
+        processor = self.processor_state()
+        digest = xxhash.xxh3_128()
+        for piece in self.ram_pieces():
+            digest.update(piece)
+        return Snapshot(
+            guest_instructions=self.guest_instructions,
+            gpr=processor.gpr,
+            eip=processor.eip,
+            eflags=processor.eflags,
+            cpl=processor.cpl,
+            selectors=tuple(segment.selector for segment in processor.segments),
+            cr0=processor.cr0,
+            cr2=processor.cr2,
+            cr3=processor.cr3,
+            cr4=processor.cr4,
+            gdtr=(processor.gdtr.base, processor.gdtr.limit),
+            idtr=(processor.idtr.base, processor.idtr.limit),
+            halted=processor.halted,
+            ram_digest=digest.hexdigest(),
+        )
 
     @abstractmethod
     def read_memory(self, gpa: int, size: int) -> bytes:
@@ -229,8 +263,8 @@ class Technique(ABC):
             return f"db {code[0]:#04x}"
 
     def snapshot_eip(self) -> int:
-        """EIP alone, without the cost of a whole snapshot."""
-        return self.snapshot().eip
+        """EIP alone."""
+        return self.processor_state().eip
 
     def _stop(self, reason: StopReason, detail: str) -> Stop:
         """A stop here and now."""

@@ -23,6 +23,7 @@ VERBS: Final[tuple[tuple[str, str], ...]] = (
     ("run", "Run a guest under one technique; its console is standard output."),
     ("compare", "Run a guest under several techniques and compare results and costs."),
     ("classify", "Classify every instruction as Popek and Goldberg do, by executing it."),
+    ("diff", "Find the first instruction after which two runs differ."),
     ("cpus", "List the processors that a machine can have."),
     ("asm", "Assemble a source file (NASM syntax)."),
     ("disasm", "Disassemble a file or bytes given in hexadecimal."),

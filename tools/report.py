@@ -16,15 +16,18 @@ from rich.table import Table
 from rich.text import Text
 
 from isa.cpu_models import DEFAULT
+from tools.divergence_report import Names, divergence_record, show_divergence
 from tools.driver import Ending, Running, console_digest
 from tools.symbols import locate
 
 if TYPE_CHECKING:
-    from hypervisor.comparison import Comparison, Divergence, Run
+    from hypervisor.comparison import Comparison, Run
     from isa.boot import BootImage
     from isa.stale_translations import StaleTranslation
 
 Record = dict[str, Any]
+
+CODE_LINES: Final = 4  # of the code that comes after a divergence
 
 # A table keeps its columns whole wherever it is shown; most fit 80 characters anyway.
 _LEAST_WIDTH: Final = 120
@@ -73,14 +76,16 @@ def run_record(
 
 def comparison_record(image: BootImage, outcome: Comparison, cpu: str = DEFAULT) -> Record:
     """The report of `compare --json`."""
-    divergence = outcome.divergence
+    divergence, names = outcome.divergence, Names.of(image)
     return {
         "guest": outcome.guest,
         "source": image.source,
         "cpu": cpu,
         "equivalent": outcome.equivalent,
         "differences": list(outcome.differences),
-        "divergence": None if divergence is None else _divergence_record(divergence, image),
+        "divergence": None
+        if divergence is None
+        else divergence_record(divergence, (names, names), CODE_LINES),
         "techniques": [
             technique_record(run.name, run.technique, _ending(run), image) for run in outcome.runs
         ],
@@ -90,20 +95,6 @@ def comparison_record(image: BootImage, outcome: Comparison, cpu: str = DEFAULT)
 def _ending(run: Run) -> Ending:
     stop = run.stop
     return Ending(stop.reason.value, stop.detail, stop.eip, stop.instruction, run.host_seconds)
-
-
-def _divergence_record(divergence: Divergence, image: BootImage) -> Record:
-    return {
-        "techniques": [divergence.first, divergence.second],
-        "guest_instructions": divergence.guest_instructions,
-        "eip": divergence.eip,
-        "symbol": locate(divergence.eip, image.symbols),
-        "instruction": divergence.instruction,
-        "differences": [
-            {"what": part.what, divergence.first: part.first, divergence.second: part.second}
-            for part in divergence.differences
-        ],
-    }
 
 
 def ending_line(record: Record) -> str:
@@ -168,7 +159,7 @@ def comparison_tables(record: Record, console: Console) -> None:
     runs = record["techniques"]
     console.print(_verdict(record), soft_wrap=True)
     if record["divergence"] is not None:
-        _divergence_table(record["divergence"], console)
+        show_divergence(record["divergence"], console)
     tables = [_runs_table(runs)]
     if any(run["exits"] for run in runs):
         tables.append(_counts_table("exits by reason", "exits", runs))
@@ -188,21 +179,6 @@ def _verdict(record: Record) -> Text:
     text = Text("NOT EQUAL", "bold red")
     lines = "".join(f"\n  {line}" for line in record["differences"])
     return text.append(f": {record['guest']}{lines}", "none")
-
-
-def _divergence_table(divergence: Record, console: Console) -> None:
-    """The first instruction that made a difference, and the difference it made."""
-    names = divergence["techniques"]
-    console.print(
-        f"\nfirst divergence: instruction {divergence['guest_instructions'] + 1:,},"
-        f" at {_place(divergence)}",
-        markup=False,
-    )
-    table = _table("after it", *names)
-    for part in divergence["differences"]:
-        table.add_row(part["what"], *(part[name] for name in names))
-    console.print()
-    console.print(table)
 
 
 def _runs_table(runs: Sequence[Record]) -> Table:

@@ -7,25 +7,23 @@ on the bare machine; the machine's performance counter brings control back for i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-import xxhash
-
+from hypervisor.guest_state import ProcessorState, SegmentState, TableState
 from hypervisor.idle import skip_to_interrupt
 from hypervisor.ring_compression import layout
 from hypervisor.ring_compression.monitor import RingMonitor
 from hypervisor.technique import (
     RAM_BYTES,
     SLICE_INSTRUCTIONS,
-    Snapshot,
     StopReason,
     Technique,
     VmStopped,
 )
 from isa.cpu_models import load_model
 from isa.devices.configuration import DEFAULT, Configuration
-from isa.devices.platform import Platform
+from isa.devices.platform import Platform, PlatformState
 from isa.machine import Machine
 from isa.registers import EBX, ESP, FEATURE_APIC
 
@@ -167,29 +165,39 @@ class RingCompression(Technique):
         """How often the monitor got control, by reason."""
         return dict(self.monitor.accounts.exits)
 
-    def snapshot(self) -> Snapshot:
-        """The state as the guest believes it to be."""
+    def processor_state(self) -> ProcessorState:
+        """The virtual processor."""
         self.monitor.crossing.read_data_segments()
         vcpu = self.monitor.vcpu
-        digest = xxhash.xxh3_128()
-        for gfn in range(self.ram_bytes // 4096):
-            digest.update(self.monitor.memory.read_page(gfn))
-        return Snapshot(
-            guest_instructions=self.guest_instructions,
+        return ProcessorState(
             gpr=tuple(vcpu.gpr),
             eip=vcpu.eip,
             eflags=vcpu.eflags,
             cpl=vcpu.cpl,
-            selectors=tuple(segment.selector for segment in vcpu.segments),
+            segments=tuple(SegmentState(*segment) for segment in vcpu.segments),
             cr0=vcpu.cr0,
             cr2=vcpu.cr2,
             cr3=vcpu.cr3,
             cr4=vcpu.cr4,
-            gdtr=(vcpu.gdtr.base, vcpu.gdtr.limit),
-            idtr=(vcpu.idtr.base, vcpu.idtr.limit),
+            dr=tuple(vcpu.dr),
+            gdtr=TableState(*vcpu.gdtr),
+            idtr=TableState(*vcpu.idtr),
+            sysenter=(vcpu.sysenter_cs, vcpu.sysenter_esp, vcpu.sysenter_eip),
+            apic_base=vcpu.apic_base,
+            tsc_offset=vcpu.tsc_offset,
+            features=vcpu.features,
             halted=vcpu.halted,
-            ram_digest=digest.hexdigest(),
+            interrupts_held=vcpu.shadow_at == self.guest_instructions,
         )
+
+    def ram_pieces(self) -> Iterable[memoryview]:
+        """All of the VM's RAM."""
+        return self.monitor.memory.pieces()
+
+    def device_state(self) -> PlatformState:
+        """The VM's devices as of the last completed instruction."""
+        self.monitor.set_device_time()
+        return self.platform.save()
 
     def snapshot_eip(self) -> int:
         """EIP alone."""

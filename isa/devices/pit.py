@@ -111,7 +111,8 @@ class Pit(Device[PitState]):
         self._update()
 
     def save(self) -> PitState:
-        """Return a copy of the state."""
+        """Return a copy of the state as of now, however long ago somebody looked."""
+        self._synchronise()
         state = super().save()
         state.event = self._event.save() if self._event is not None else None
         return state

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from hypervisor.bare import Bare
-from hypervisor.comparison import Comparison, Factory, compare_techniques, same_state
+from hypervisor.comparison import Comparison, Factory, compare_techniques, same_state, side_of
+from hypervisor.divergence import find_divergence
 from hypervisor.ring_compression.technique import RingCompression
 from hypervisor.technique import Stop, Technique
 from isa.boot import BootImage
@@ -78,15 +79,10 @@ def assert_equal(body: str, *, reason: str | None = "exit", cpu: str = DEFAULT) 
 
 def _report(body: str) -> str:
     """Where two runs with equal results but different states part."""
-    from hypervisor.comparison import Run, find_divergence
-
-    factories: list[Factory] = [lambda: Bare(RAM_BYTES), lambda: RingCompression(RAM_BYTES)]
-    runs = []
-    for name, make in zip(("bare", "ring"), factories, strict=True):
-        technique = make()
-        technique.boot(guest(body))
-        runs.append(Run(name, technique, technique.run(BUDGET), 0.0))
-    return str(find_divergence(guest(body), runs[0], runs[1], *factories))
+    image = guest(body)
+    bare = side_of("bare", lambda: Bare(RAM_BYTES), image)
+    ring = side_of("ring", lambda: RingCompression(RAM_BYTES), image)
+    return str(find_divergence(bare, ring, until=BUDGET).divergence)
 
 
 def log_of(technique: Technique) -> list[tuple[int, ...]]:

@@ -110,22 +110,6 @@ def test_a_difference_is_the_first_thing_said():
     assert text.startswith("NOT EQUAL: toy\n  the console differs at byte 3\n")
 
 
-def test_the_first_divergence_is_shown_with_both_states():
-    divergence = {
-        "techniques": ["bare", "ring"],
-        "guest_instructions": 41,
-        "eip": 0x100001,
-        "symbol": "start+0x1",
-        "instruction": "mov eax, [ebx]",
-        "differences": [{"what": "eax", "bare": "0x00000001", "ring": "0x00000002"}],
-    }
-    text = tables_of(comparison(equivalent=False, differences=["x"], divergence=divergence))
-    assert "first divergence: instruction 42, at 0x00100001 <start+0x1>: mov eax, [ebx]" in text
-    assert [line.split() for line in text.splitlines() if "0x00000002" in line] == [
-        ["eax", "0x00000001", "0x00000002"]
-    ]
-
-
 SNAPSHOT = Snapshot(
     guest_instructions=10,
     gpr=(1, 2, 3, 4, 5, 6, 7, 0xDEADBEEF),
