@@ -20,7 +20,8 @@ from tools import catalogue, elf_reader
 from tools.arguments import parse_address, parse_size
 from tools.catalogue import Protocol
 from tools.interrupts import deferred_interrupts
-from tools.loader import SOURCE_SUFFIXES, load, ram_of, read_content
+from tools.loader import load, ram_of
+from tools.program import SOURCE_SUFFIXES, read_content
 from tools.source_map import SourceMap
 
 if TYPE_CHECKING:
