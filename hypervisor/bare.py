@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from hypervisor.addresses import Gva
+from hypervisor.endings import end_if_asked
 from hypervisor.guest_memory import GuestMemory
 from hypervisor.guest_paging import PagingState, peek
 from hypervisor.guest_state import ProcessorState, SegmentState, TableState
@@ -29,6 +30,7 @@ from isa import entry, state, workspace
 from isa.devices.configuration import DEFAULT, Configuration
 from isa.devices.platform import Platform, PlatformState
 from isa.exits import Exit
+from isa.firmware.board_tables import board_tables
 from isa.ledger import Ledger
 from isa.port_table import PortTable
 from isa.processor import Processor
@@ -97,7 +99,9 @@ class Bare(Technique):
     def boot(self, image: BootImage) -> None:
         """Put a guest into memory and make its first instruction the next one."""
         processor = self.processor
-        for address, data in image.segments:
+        model = processor.model
+        tables = board_tables(model.signature, model.features)
+        for address, data in (*tables, *image.segments):
             processor.write_physical(address, data)
         if not image.protected:
             self._enter_real_mode(image.code_selector)
@@ -147,12 +151,7 @@ class Bare(Technique):
         clock = self.platform.clock
         clock.advance_to(instructions + self._idle)
         clock.run_due()
-        if self.platform.exit_code is not None:
-            raise VmStopped(StopReason.EXIT, "the guest wrote to the exit port")
-        if self.platform.reset_requested:
-            raise VmStopped(StopReason.SHUTDOWN, "the guest reset the machine")
-        if self.platform.refused is not None:
-            raise VmStopped(StopReason.ERROR, self.platform.refused)
+        end_if_asked(self.platform)
 
     def _handle(self, reason: Exit) -> None:
         processor, bus = self.processor, self.platform.bus

@@ -47,6 +47,7 @@ class StopReason(StrEnum):
     """Why a run ended."""
 
     EXIT = "exit"  # the guest wrote to the exit port
+    POWER_OFF = "power-off"  # the guest switched the machine off
     SHUTDOWN = "shutdown"  # triple fault, or the guest reset the machine
     HALT = "halt"  # HLT, and no interrupt can come
     BUDGET = "budget"  # the asked number of guest instructions is completed

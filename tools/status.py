@@ -14,11 +14,13 @@ USAGE: Final = 2
 HALT: Final = 4
 SHUTDOWN: Final = 6
 ERROR: Final = 8
+POWER_OFF: Final = 10
 BUDGET: Final = 124
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 140
 
 _BY_REASON: Final = {
+    "power-off": POWER_OFF,
     "halt": HALT,
     "shutdown": SHUTDOWN,
     "budget": BUDGET,
@@ -34,6 +36,7 @@ Exit status:
   {HALT}           the guest halted with no interrupt that could wake it
   {SHUTDOWN}           the guest shut its processor down (triple fault)
   {ERROR}           the monitor gave up on the guest
+  {POWER_OFF}          the guest switched the machine off
   {BUDGET}         out of budget or time (--budget, --timeout)
   {INTERRUPTED}         interrupted (Ctrl-C)"""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from hypervisor.endings import end_if_asked
 from hypervisor.guest_state import ProcessorState, SegmentState, TableState
 from hypervisor.idle import skip_to_interrupt
 from hypervisor.ring_compression import layout
@@ -24,6 +25,7 @@ from hypervisor.technique import (
 from isa.cpu_models import load_model
 from isa.devices.configuration import DEFAULT, Configuration
 from isa.devices.platform import Platform, PlatformState
+from isa.firmware.board_tables import board_tables
 from isa.machine import Machine
 from isa.registers import EBX, ESP, FEATURE_APIC
 
@@ -50,7 +52,7 @@ class RingCompression(Technique):
         devices: Configuration = DEFAULT,
     ) -> None:
         super().__init__(ram_bytes, costs=costs, progress=progress, model=model, devices=devices)
-        guest_model = model or load_model()
+        guest_model = self._model = model or load_model()
         # What the guest executes by itself it executes on this machine, so the models are the same;
         # but the monitor's shadow tables need write protection, which the 386 does not have.
         machine_model = guest_model.with_write_protection()
@@ -69,7 +71,8 @@ class RingCompression(Technique):
 
     def boot(self, image: BootImage) -> None:
         """Put a guest into memory and make its first instruction the next one."""
-        for address, data in image.segments:
+        tables = board_tables(self._model.signature, self._model.features)
+        for address, data in (*tables, *image.segments):
             self.monitor.memory.load(address, data)
         vcpu = self.monitor.vcpu
         vcpu.eip = image.entry
@@ -122,12 +125,7 @@ class RingCompression(Technique):
     def _check_ending(self) -> None:
         """End the run if a device was told to."""
         self.monitor.has_accessed_device = False
-        if self.platform.exit_code is not None:
-            raise VmStopped(StopReason.EXIT, "the guest wrote to the exit port")
-        if self.platform.reset_requested:
-            raise VmStopped(StopReason.SHUTDOWN, "the guest reset the machine")
-        if self.platform.refused is not None:
-            raise VmStopped(StopReason.ERROR, self.platform.refused)
+        end_if_asked(self.platform)
         if not self.platform.a20_is_open:
             raise VmStopped(StopReason.ERROR, "the guest pulled address line 20 low")
 

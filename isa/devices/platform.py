@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from isa.devices import ata
+from isa.devices import acpi, ata, reset_control
+from isa.devices.acpi import AcpiPower
 from isa.devices.ata import AtaChannel
 from isa.devices.bus import Bus
 from isa.devices.clock import ClockState, EventClock
@@ -27,6 +28,7 @@ from isa.devices.interrupts import Interrupts
 from isa.devices.keyboard import Keyboard
 from isa.devices.mouse import Mouse
 from isa.devices.pit import Pit
+from isa.devices.reset_control import ResetControl
 from isa.devices.system_control import SystemControlA, SystemControlB
 from isa.devices.uart import Uart
 from isa.devices.vga import Vga
@@ -42,6 +44,7 @@ class PlatformState(msgspec.Struct):
     clock: ClockState
     console_output: bytes
     reset_requested: bool
+    power_off_requested: bool
     refused: str | None
     devices: dict[str, bytes]
     """Device name → its state structure in MessagePack."""
@@ -73,6 +76,7 @@ class Platform:
         self._devices: dict[str, Device[Any]] = {}
         self.console_output = bytearray()
         self.reset_requested = False
+        self.power_off_requested = False
         self.refused: str | None = None
         """What the processor was sent and does not take, in words; the run cannot go on."""
         self.clock = EventClock()
@@ -97,6 +101,8 @@ class Platform:
         self.debug_console = DebugConsole(self._write_console)
         self.system_control_a = SystemControlA(self._request_reset, self._a20_changed)
         self.system_control_b = SystemControlB(self.clock, self.pit)
+        self.reset_control = ResetControl(self._request_reset)
+        self.acpi = AcpiPower(self.clock, self.irq_line(acpi.SCI_IRQ), self._request_power_off)
         disks = configuration.disk
         self.media = tuple(
             disk.medium() if (disk := disks(index)) else None for index in range(DISKS)
@@ -125,6 +131,8 @@ class Platform:
         claim(0x70, 0x71, self.cmos)
         claim(0x92, 0x92, self.system_control_a)
         claim(0xE9, 0xE9, self.debug_console)
+        claim(acpi.BASE_PORT, acpi.BASE_PORT + acpi.REGISTER_BYTES - 1, self.acpi)
+        claim(reset_control.FIRST_PORT, reset_control.LAST_PORT, self.reset_control)
         claim(0xF4, 0xF7, self.exit)
         for base, control, channel in (
             (0x1F0, 0x3F6, self.primary_ata),
@@ -150,6 +158,8 @@ class Platform:
         self.attach("debug_console", self.debug_console)
         self.attach("system_control_a", self.system_control_a)
         self.attach("system_control_b", self.system_control_b)
+        self.attach("reset_control", self.reset_control)
+        self.attach("acpi", self.acpi)
         self.attach("primary_ata", self.primary_ata)
         self.attach("secondary_ata", self.secondary_ata)
 
@@ -205,6 +215,7 @@ class Platform:
         for device in self._devices.values():
             device.reset()
         self.interrupts.start_as_firmware_does()
+        self.power_off_requested = False
         self.refused = None
         self._a20_changed()
 
@@ -214,6 +225,7 @@ class Platform:
             clock=self.clock.save(),
             console_output=bytes(self.console_output),
             reset_requested=self.reset_requested,
+            power_off_requested=self.power_off_requested,
             refused=self.refused,
             devices={
                 name: msgspec.msgpack.encode(device.save())
@@ -241,6 +253,7 @@ class Platform:
         self.reset_requested = state.reset_requested
         for name, device in self._devices.items():
             device.restore(states[name])
+        self.power_off_requested = state.power_off_requested
         self.refused = state.refused
         self._a20_changed()
 
@@ -251,6 +264,9 @@ class Platform:
 
     def _request_reset(self) -> None:
         self.reset_requested = True
+
+    def _request_power_off(self) -> None:
+        self.power_off_requested = True
 
     def _refuse(self, what: str) -> None:
         self.refused = what

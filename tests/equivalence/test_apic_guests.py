@@ -196,3 +196,15 @@ def test_an_nmi_to_itself_ends_the_run(kind):
     _, stop = run(kind, "mov dword [0xFEE00300], 0x4400")
     assert stop.reason == "error"
     assert "NMI" in stop.detail
+
+
+@pytest.mark.parametrize("kind", [Bare, RingCompression])
+def test_switching_off_ends_the_run(kind):
+    _, stop = run(kind, "mov dx, 0x604\nmov ax, 0x2000\nout dx, ax")
+    assert stop.reason == "power-off"
+
+
+@pytest.mark.parametrize("kind", [Bare, RingCompression])
+def test_the_reset_control_register_ends_the_run(kind):
+    _, stop = run(kind, "mov dx, 0xCF9\nmov al, 2\nout dx, al\nmov al, 6\nout dx, al")
+    assert stop.reason == "shutdown"
