@@ -16,7 +16,7 @@ COVERAGE_GATE := 90
 # Which forms of the instruction table the tests have executed.
 FORMS := .trapgate_cache/forms
 
-.PHONY: help demo test lint format generate readme bench clean \
+.PHONY: help demo test lint format generate classification readme bench clean \
         check-style check-types check-imports check-generated \
         test-compiled test-full test-mutants test-bounds test-coverage
 
@@ -95,6 +95,9 @@ format: $(DEV_READY) ## rewrite sources in the project's format
 
 generate: $(DEV_READY) ## write what is derived from the instruction table
 	@$(BIN)/python -m tools.generate
+
+classification: $(DEMO_READY) ## write docs/popek-goldberg.md, the classes of every instruction
+	@$(BIN)/python -m tools.popek_goldberg.document
 
 readme: $(DEMO_READY) ## write the session that README.md shows
 	@$(BIN)/python -m tools.readme_session

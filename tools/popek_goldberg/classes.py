@@ -96,7 +96,12 @@ class Evidence:
     def rank(self) -> tuple[int, ...]:
         """Less is easier to read: rings before 8086 segments, nothing allowed, nothing moved."""
         levels = sum(mode.level not in (0, 3) for mode in self.modes)
-        return (self.modes[-1].paragraphs, self.setting != CLOSED, len(self.moved), levels)
+        return (
+            self.modes[-1].paragraphs,
+            len(self.setting.permits),
+            len(self.moved),
+            levels,
+        )
 
 
 @dataclass

@@ -108,12 +108,10 @@ class Context:
             if value:
                 values = [0 if at == index else old for at, old in enumerate(self.registers)]
                 found.append(replace(self, registers=(values[0], values[1], values[2])))
-        if any(self.memory):
-            found.append(replace(self, memory=bytes(MEMORY_BYTES)))
-        if any(self.stack[bits]):
-            found.append(replace(self, stack={**self.stack, bits: bytes(STACK_BYTES)}))
-        if self.flags:
-            found.append(replace(self, flags=0))
+        found += [replace(self, memory=memory) for memory in _simpler_bytes(self.memory)]
+        for stack in _simpler_bytes(self.stack[bits]):
+            found.append(replace(self, stack={**self.stack, bits: stack}))
+        found += [replace(self, flags=self.flags & ~bit) for bit in STATUS if self.flags & bit]
         left = [number for number in _POINTERS if number not in (ESP, *self.zeroed)]
         return found + [replace(self, zeroed=(*self.zeroed, number)) for number in left]
 
@@ -130,6 +128,13 @@ class Context:
         if self.flags:
             found["status flags"] = f"{self.flags:#x}"
         return found
+
+
+def _simpler_bytes(data: bytes) -> list[bytes]:
+    """All zero; then, from the end, with one word less that is not."""
+    places = [at for at in range(0, len(data), 2) if any(data[at : at + 2])]
+    words = [data[:at] + b"\0\0" + data[at + 2 :] for at in reversed(places)]
+    return [bytes(len(data)), *words] if places else []
 
 
 def make_contexts(seed: int) -> list[Context]:

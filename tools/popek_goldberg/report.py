@@ -13,7 +13,7 @@ from tools.popek_goldberg.survey import Result, Survey
 from tools.popek_goldberg.theorems import Theorem
 
 RULE_WORDS = {
-    "": "never",
+    "": "never, or by its operands",
     "cpl0": "always",
     "iopl": "CPL > IOPL",
     "iomap": "CPL > IOPL and the port is closed",

@@ -13,7 +13,7 @@ A state is made from a mode, a *setting* (what decides about traps of user mode)
 Source: as above; SDM vol. 3A, "System Registers", "Memory-Management Registers".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -62,9 +62,25 @@ class Setting:
     pce: bool
 
     @property
-    def name(self) -> str:
-        ports = "open" if self.ports_open else "closed"
-        return f"IOPL {self.iopl}, ports {ports}, TSD {self.tsd:d}, PCE {self.pce:d}"
+    def permits(self) -> tuple[str, ...]:
+        """What is not as strict as can be, in words."""
+        said = (
+            ("IOPL 3", self.iopl),
+            ("ports open", self.ports_open),
+            ("CR4.TSD clear", not self.tsd),
+            ("CR4.PCE set", self.pce),
+        )
+        return tuple(words for words, applies in said if applies)
+
+    def stricter(self) -> "list[Setting]":
+        """Settings that permit one thing less."""
+        found = [
+            replace(self, iopl=0),
+            replace(self, ports_open=False),
+            replace(self, tsd=True),
+            replace(self, pce=False),
+        ]
+        return [setting for setting in found if setting != self]
 
 
 CLOSED: Final = Setting(0, ports_open=False, tsd=True, pce=False)
@@ -127,8 +143,9 @@ SEGMENT_LIMITS: Final = Resource(
     tuple((state.LIMIT + segment, world.FULL_LIMIT ^ world.SHORT_LIMIT) for segment in _PROGRAM),
     paragraphs=False,
 )
+TIME: Final = "the time-stamp counter"
 PAGING: Final = Resource("CR3", ((state.CR3, world.FRAMES_AWAY),))
-DEVICES: Final = Resource("device")
+DEVICES: Final = Resource("the device")
 
 PLACES: Final = (
     _table("GDTR", state.GDTR_BASE, world.GDT, world.GDT_BYTES),
@@ -136,7 +153,7 @@ PLACES: Final = (
     _system_segment("LDTR", r.LDTR, world.TABLES, world.LDT, world.LDT_BYTES),
     _system_segment("TR", r.TR, world.TASKS, world.TSS, world.TSS_BYTES),
     Resource(
-        "selectors",
+        "selectors of the same segments",
         tuple((state.SELECTOR + segment, world.ALIAS) for segment in _PROGRAM),
         paragraphs=False,
     ),
@@ -144,7 +161,7 @@ PLACES: Final = (
     SEGMENT_BASES,
     PAGING,
     DEVICES,
-    Resource("TSC", ((state.TSC_OFFSET, 0x123456000),)),
+    Resource(TIME, ((state.TSC_OFFSET, 0x123456000),)),
     Resource("CR2", ((state.CR2, 0x1000),)),
     Resource("IA32_SYSENTER_CS", ((state.SYSENTER_CS, 0x20),)),
     Resource("IA32_SYSENTER_ESP", ((state.SYSENTER_ESP, 0x100),)),

@@ -25,11 +25,11 @@ from tools.popek_goldberg.classes import (
 )
 from tools.popek_goldberg.experiment import Laboratory, Runner, run_one
 from tools.popek_goldberg.operands import Context, make_contexts
+from tools.popek_goldberg.states import TIME
 from tools.popek_goldberg.theorems import Classified, Theorem, decide
 from tools.popek_goldberg.witness import Witness, shortest_witness
 
 CHUNK: Final = 5  # forms a process takes at a time
-TIME: Final = "TSC"
 
 Progress = Callable[[int, int], None]  # forms done, forms in all
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from isa import registers as r
 from isa import state
+from isa.exits import Exit
 from tools.popek_goldberg.classes import CONTROL, LOCATION, MODE, Evidence, Findings
 from tools.popek_goldberg.experiment import STOPS, Laboratory, Outcome, differ
-from tools.popek_goldberg.states import CLOSED
 
 FLAG_NAMES: Final = {
     r.EFLAGS_CF: "CF",
@@ -37,6 +37,7 @@ FLAG_NAMES: Final = {
 NOTHING: Final = "unchanged"
 TLB: Final = "cached translations"
 DEVICE: Final = "device access"
+HELD_OFF: Final = "interrupts held off"
 _SCALARS: Final = {
     state.EIP: "eip",
     state.CPL: "CPL",
@@ -54,7 +55,7 @@ _SCALARS: Final = {
     state.APIC_BASE: "IA32_APIC_BASE",
     state.TSC_OFFSET: "time-stamp counter",
     state.HALTED: "halted",
-    state.SHADOW_AT: "interrupts held off",
+    state.SHADOW_AT: HELD_OFF,
 }
 
 
@@ -108,7 +109,7 @@ def shortest_witness(laboratory: Laboratory, findings: Findings) -> Witness | No
     """The witness with the least to set up, or None for a form that is not critical."""
     if not findings.critical:
         return None
-    wanted = [(LOCATION, True), (MODE, True), (CONTROL, True), (CONTROL, False), (LOCATION, False)]
+    wanted = [(CONTROL, True), (MODE, True), (LOCATION, True), (CONTROL, False), (LOCATION, False)]
     found = [findings.evidence[key] for key in wanted if key in findings.evidence]
     reduced = [_reduce(laboratory, evidence) for evidence in found]
     in_user_mode = [evidence for evidence in reduced if evidence.in_user_mode]
@@ -118,7 +119,7 @@ def shortest_witness(laboratory: Laboratory, findings: Findings) -> Witness | No
 def _length(evidence: Evidence) -> tuple[int, ...]:
     bits = evidence.modes[-1].bits
     said = len(evidence.context.described(bits)) + len(evidence.moved)
-    return (evidence.modes[-1].paragraphs, said + (evidence.setting != CLOSED))
+    return (evidence.modes[-1].paragraphs, said + len(evidence.setting.permits))
 
 
 def _repeat(laboratory: Laboratory, evidence: Evidence) -> list[Outcome]:
@@ -153,8 +154,7 @@ def _reduce(laboratory: Laboratory, evidence: Evidence) -> Evidence:
     while changed:
         changed = False
         smaller = [replace(evidence, context=c) for c in evidence.context.simpler(bits)]
-        if evidence.setting != CLOSED:
-            smaller.append(replace(evidence, setting=CLOSED))
+        smaller += [replace(evidence, setting=s) for s in evidence.setting.stricter()]
         for part in evidence.moved:
             fewer = tuple(other for other in evidence.moved if other is not part)
             smaller.append(replace(evidence, moved=fewer))
@@ -179,7 +179,8 @@ def effects_of(outcome: Outcome) -> dict[str, str]:
     for address, new, old in outcome.stored:
         found.update(_stored_bytes(address, new, old))
     if outcome.asked:
-        found[DEVICE] = " ".join(f"{part:#x}" for part in outcome.asked[1:])
+        verb = "written" if outcome.asked[0] == Exit.PORT_OUT else "read"
+        found[DEVICE] = f"port {outcome.asked[1]:#x} is {verb}"
     if outcome.after[state.EIP] != outcome.before[state.EIP]:
         found["eip"] = f"{int(outcome.after[state.EIP]):#x}"
     return found
@@ -198,8 +199,8 @@ def _describe(laboratory: Laboratory, evidence: Evidence) -> Witness:
     mode = evidence.modes[-1]
     text = evidence.instance.text(mode.bits)
     setup = evidence.context.described(mode.bits)
-    if evidence.setting != CLOSED:
-        setup["supervisor's choice"] = evidence.setting.name
+    if evidence.setting.permits:
+        setup["supervisor's choice"] = ", ".join(evidence.setting.permits)
     outcomes = _repeat(laboratory, evidence)
     effects = [effects_of(outcome) for outcome in outcomes]
     if evidence.translations:
@@ -231,9 +232,9 @@ def _differs(effects: list[dict[str, str]], name: str) -> bool:
 def _labels(evidence: Evidence) -> list[str]:
     names = [mode.name for mode in evidence.modes]
     if evidence.kind == LOCATION:
-        return [names[0], f"{names[1]}, {_moved_text(evidence)} changed"]
+        return [names[0], f"{names[1]} with {_moved_text(evidence)} changed"]
     if evidence.moved:
-        return [f"{names[0]}, {_moved_text(evidence)} changed"]
+        return [f"{names[0]} with {_moved_text(evidence)} changed"]
     return names
 
 
@@ -245,23 +246,24 @@ def _sentence(evidence: Evidence, text: str, effects: list[dict[str, str]]) -> s
     """One sentence that says it all."""
     if evidence.kind == CONTROL:
         changes = {name: value for name, value in effects[0].items() if name != "eip"}
-        name, value = next(iter(_resources_first(changes)), ("the machine", "other"))
-        return f"At {evidence.modes[0].name}, `{text}` completes and changes {name} to {value}."
-    name = next(iter(effects[0]), "the result")
+        name, value = next(iter(_resources_first(changes)), ("the machine", "stopped"))
+        told = f"changes {name} to {value}" if name != DEVICE else f"uses a device: {value}"
+        return f"At {_labels(evidence)[0]}, `{text}` completes and {told}."
+    name = next((name for name in effects[0] if name != "esp"), "esp")
     one, other = (effect.get(name, NOTHING) for effect in effects)
     if evidence.kind == MODE:
         first, second = (mode.name for mode in evidence.modes)
         return (
             f"`{text}` completes at {first} and at {second}, and does not do the same: "
-            f"{name} is {one} there and {other} here."
+            f"{name} is {one} at {first} and {other} at {second}."
         )
     return (
         f"At {evidence.modes[1].name}, `{text}` completes and depends on {_moved_text(evidence)}: "
-        f"{name} is {one}, or {other} when that is changed."
+        f"{name} is {one}, and {other} after that changed."
     )
 
 
 def _resources_first(changes: dict[str, str]) -> list[tuple[str, str]]:
     """What belongs to M and R before general registers, status flags and memory."""
-    own = {*r.GPR_NAMES, "CF", "PF", "AF", "ZF", "SF", "OF", "DF", "TF", "NT", "AC", "ID"}
+    own = {*r.GPR_NAMES, "CF", "PF", "AF", "ZF", "SF", "OF", "DF", "TF", "NT", "AC", "ID", HELD_OFF}
     return sorted(changes.items(), key=lambda item: item[0] in own or "memory" in item[0])
