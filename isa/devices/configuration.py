@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from isa.devices.calendar import Moment
+from isa.devices.cmos import POWER_ON
 from isa.devices.disk_image import FileImage, Image
 from isa.devices.medium import WRITTEN_BYTES, DiskWrites, Medium
 
@@ -59,9 +61,11 @@ class Configuration:
     Attributes:
         disks: primary master, primary slave, secondary master, secondary slave; None is none, and
             so is what is missing at the end.
+        start: what the real-time clock shows when the machine is made.
     """
 
     disks: tuple[Disk | None, ...] = ()
+    start: Moment = POWER_ON
 
     def __post_init__(self) -> None:
         if len(self.disks) > DISKS:

@@ -33,7 +33,9 @@ from isa.devices.system_control import SystemControlA, SystemControlB
 from isa.devices.uart import Uart
 from isa.devices.vga import Vga
 
-TIMER_IRQ, KEYBOARD_IRQ, COM1_IRQ, MOUSE_IRQ = 0, 1, 4, 12
+CLOCK_IRQ = 8
+TIMER_IRQ, KEYBOARD_IRQ, MOUSE_IRQ = 0, 1, 12
+COM1_IRQ, COM2_IRQ = 4, 3
 PRIMARY_IRQ, SECONDARY_IRQ = 14, 15
 DISK_NAMES = ("hda", "hdb", "hdc", "hdd")
 
@@ -43,6 +45,7 @@ class PlatformState(msgspec.Struct):
 
     clock: ClockState
     console_output: bytes
+    com2_output: bytes
     reset_requested: bool
     power_off_requested: bool
     refused: str | None
@@ -75,6 +78,8 @@ class Platform:
         self._set_a20: Callable[[bool], None] | None = None
         self._devices: dict[str, Device[Any]] = {}
         self.console_output = bytearray()
+        self.com2_output = bytearray()
+        """What the guest wrote to COM2, which is no console."""
         self.reset_requested = False
         self.power_off_requested = False
         self.refused: str | None = None
@@ -85,6 +90,7 @@ class Platform:
         self.pic = self.interrupts.pic
         self.pit = Pit(self.clock, self.irq_line(TIMER_IRQ))
         self.uart = Uart(self.clock, self.irq_line(COM1_IRQ), self._write_console)
+        self.uart2 = Uart(self.clock, self.irq_line(COM2_IRQ), self._write_com2)
         self.vga = Vga(read_memory)
         self.exit = ExitPort()
         self.keyboard = Keyboard()
@@ -97,7 +103,7 @@ class Platform:
             self._request_reset,
             self._a20_changed,
         )
-        self.cmos = Cmos(self.clock, ram_bytes)
+        self.cmos = Cmos(self.clock, self.irq_line(CLOCK_IRQ), ram_bytes, configuration.start)
         self.debug_console = DebugConsole(self._write_console)
         self.system_control_a = SystemControlA(self._request_reset, self._a20_changed)
         self.system_control_b = SystemControlB(self.clock, self.pit)
@@ -142,6 +148,7 @@ class Platform:
             claim(control, control, channel, offset=ata.CONTROL)
         claim(0x3C0, 0x3DF, self.vga)
         claim(0x3F8, 0x3FF, self.uart)
+        claim(0x2F8, 0x2FF, self.uart2)
         self.attach("pic", self.pic)
         if self.interrupts.has_apic:
             self.attach("interrupt_mode", self.interrupts.mode)
@@ -149,6 +156,7 @@ class Platform:
             self.attach("local_apic", self.interrupts.local_apic)
         self.attach("pit", self.pit)
         self.attach("uart", self.uart)
+        self.attach("uart2", self.uart2)
         self.attach("vga", self.vga)
         self.attach("exit", self.exit)
         self.attach("keyboard", self.keyboard)
@@ -224,6 +232,7 @@ class Platform:
         return PlatformState(
             clock=self.clock.save(),
             console_output=bytes(self.console_output),
+            com2_output=bytes(self.com2_output),
             reset_requested=self.reset_requested,
             power_off_requested=self.power_off_requested,
             refused=self.refused,
@@ -250,6 +259,7 @@ class Platform:
                 raise ValueError(f"saved state of device {name!r}: {error}") from error
         self.clock.restore(state.clock)
         self.console_output = bytearray(state.console_output)
+        self.com2_output = bytearray(state.com2_output)
         self.reset_requested = state.reset_requested
         for name, device in self._devices.items():
             device.restore(states[name])
@@ -261,6 +271,9 @@ class Platform:
         self.console_output += written
         if self._console is not None:
             self._console(written)
+
+    def _write_com2(self, written: bytes) -> None:
+        self.com2_output += written
 
     def _request_reset(self) -> None:
         self.reset_requested = True

@@ -1,4 +1,4 @@
-"""A 16550 serial port, as COM1 of a PC.
+"""A 16550 serial port, as COM1 and COM2 of a PC.
 
 Registers, both FIFOs, interrupts, loopback and modem lines follow the datasheet. The line at the
 other end is ideal, and that is where time is simplified: a byte written leaves at once, so THRE

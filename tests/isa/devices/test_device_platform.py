@@ -18,7 +18,7 @@ PORTS = [
     *(0x40, 0x41, 0x42, 0x43, 0x60, 0x61, 0x64, 0x70, 0x71, 0x92, 0x22, 0x23),
     *(*range(0x600, 0x60C), 0xCF9),
     *(*range(0x1F0, 0x1F8), 0x3F6, *range(0x170, 0x178), 0x376),
-    *(0xE9, 0xF4, 0xF7, *range(0x3C0, 0x3E0), *range(0x3F8, 0x400)),
+    *(0xE9, 0xF4, 0xF7, *range(0x3C0, 0x3E0), *range(0x3F8, 0x400), 0x2F8, 0x2F9),
 ]
 APICS = (0xFEE00000, 0xFEC00000)
 MEMORY = st.builds(
@@ -277,3 +277,14 @@ def test_a_state_that_does_not_fit_is_refused_whole() -> None:
     assert platform.save() == before
     with pytest.raises(ValueError, match="already"):
         platform.attach("pit", platform.pit)
+
+
+def test_com2_is_no_console() -> None:
+    platform = build()
+    play(platform, PIC_READY)
+    for port, value in ((0x2F8, 66), (0x3F8, 65), (0x2FC, 0x08), (0x2F9, 0x01)):
+        platform.bus.write_port(port, 1, value)
+    assert (platform.console_output, platform.com2_output) == (b"A", b"B")
+    platform.uart2.receive(b"x")
+    assert platform.acknowledge_interrupt() == 0x23
+    assert platform.bus.read_port(0x2F8, 1) == ord("x")
