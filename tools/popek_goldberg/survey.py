@@ -6,13 +6,16 @@ same contexts, and the results are put in the table's order.
 
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Final
 
 from isa.cpu_models import CpuModel
+from isa.errors import TrapgateError
 from isa.notation import Form, load_table
 from tools.popek_goldberg.classes import (
     CLASSES,
@@ -136,9 +139,10 @@ def survey(
         results = _here(model, seed, chosen, run)
     done = []
     progress(0, len(chosen))
-    for result in results:
-        done.append(result)
-        progress(len(done), len(chosen))
+    with closing(results):
+        for result in results:
+            done.append(result)
+            progress(len(done), len(chosen))
     return Survey(model.name, seed, tuple(done))
 
 
@@ -147,7 +151,9 @@ def known_forms(model: CpuModel) -> list[Form]:
     return [form for form in load_table() if not form.needs & ~model.features]
 
 
-def _here(model: CpuModel, seed: int, forms: Sequence[Form], run: Runner) -> Iterator[Result]:
+def _here(
+    model: CpuModel, seed: int, forms: Sequence[Form], run: Runner
+) -> Generator[Result, None, None]:
     laboratory, contexts = Laboratory(model, run), make_contexts(seed)
     for form in forms:
         yield classify_form(laboratory, form, contexts)
@@ -155,25 +161,46 @@ def _here(model: CpuModel, seed: int, forms: Sequence[Form], run: Runner) -> Ite
 
 def _in_processes(
     model: CpuModel, seed: int, forms: Sequence[Form], workers: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     numbers = [form.number for form in forms]
     chunks = [numbers[at : at + CHUNK] for at in range(0, len(numbers), CHUNK)]
+    others = set(active_children())
     executor = ProcessPoolExecutor(
         min(workers, len(chunks)), get_context("spawn"), _prepare, (model, seed)
     )
     try:
-        for results in executor.map(_classify_chunk, chunks):
+        with _blocked_interrupts():
+            waiting = executor.map(_classify_chunk, chunks)
+        for results in waiting:
             yield from results
+    except BrokenProcessPool:
+        raise TrapgateError("a worker process was ended from outside; try --workers 1") from None
+    except BaseException:
+        for process in set(active_children()) - others:
+            process.terminate()  # nobody waits for what they are doing
+        raise
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _blocked_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back while processes are started, and for ever in those.
+
+    It is for the one that the user started, which ends the others.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _PREPARED: dict[str, tuple[Laboratory, list[Context]]] = {}
 
 
 def _prepare(model: CpuModel, seed: int) -> None:
-    """In a new process: Ctrl-C is for the one that the user started."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a new process."""
     _PREPARED["here"] = Laboratory(model), make_contexts(seed)
 
 
