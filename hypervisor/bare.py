@@ -17,7 +17,7 @@ from hypervisor.endings import end_if_asked
 from hypervisor.guest_memory import GuestMemory
 from hypervisor.guest_paging import PagingState, peek
 from hypervisor.guest_state import ProcessorState, SegmentState, TableState
-from hypervisor.idle import skip_to_interrupt
+from hypervisor.idle import wait_for_interrupt
 from hypervisor.livelock import Livelock
 from hypervisor.technique import (
     RAM_BYTES,
@@ -198,10 +198,12 @@ class Bare(Technique):
         if not self.processor.eflags & EFLAGS_IF:
             raise VmStopped(StopReason.HALT, "HLT with interrupts disabled")
         self.platform.clock.advance_to(self.guest_instructions + self._idle)
-        skipped = skip_to_interrupt(self.platform, lambda: self._stop_requested)
+        skipped = wait_for_interrupt(self.platform, lambda: self._stop_requested, self._pace)
         self._idle += skipped
         self.processor.core[workspace.IDLE_TICKS] = self._idle
         self.processor.cpu[state.TSC_OFFSET] += skipped
+        if self._pace is not None and not self.platform.interrupt_pending():
+            raise VmStopped(StopReason.WAITING, "the guest waits for time to pass")
 
     def _note_yield(self, kind: int) -> None:
         """Stop a guest that takes fault after fault; let a long string instruction go on."""

@@ -24,6 +24,7 @@ from hypervisor.technique import (
     technique_class,
 )
 from isa.boot import BootImage
+from isa.devices.configuration import DEFAULT, Configuration
 
 if TYPE_CHECKING:
     from isa.cpu_models import CpuModel
@@ -67,6 +68,7 @@ def compare(
     result_memory: Sequence[tuple[int, int]] = (),
     progress: Progress | None = None,
     model: CpuModel | None = None,
+    devices: Configuration = DEFAULT,
 ) -> Comparison:
     """Run a guest under the named techniques, the first of which is the reference.
 
@@ -78,24 +80,31 @@ def compare(
         result_memory: (guest-physical address, bytes) of what the guest leaves behind.
         progress: called with what is being done and how many instructions that took so far.
         model: the processor that the guest sees under all of them.
+        devices: of every machine.
     """
     factories: dict[str, Factory] = {}
     for name in names:
-        factories[name] = _factory(name, ram_bytes, progress, model)
+        factories[name] = _factory(name, ram_bytes, progress, model, devices)
     return compare_techniques(
         image, factories, budget=budget, result_memory=result_memory, progress=progress
     )
 
 
 def _factory(
-    name: str, ram_bytes: int, progress: Progress | None, model: CpuModel | None
+    name: str,
+    ram_bytes: int,
+    progress: Progress | None,
+    model: CpuModel | None,
+    devices: Configuration,
 ) -> Factory:
     technique = technique_class(name)
 
     def make() -> Technique:
         if progress is None:
-            return technique(ram_bytes, model=model)
-        return technique(ram_bytes, progress=lambda count: progress(name, count), model=model)
+            return technique(ram_bytes, model=model, devices=devices)
+        return technique(
+            ram_bytes, progress=lambda count: progress(name, count), model=model, devices=devices
+        )
 
     return make
 

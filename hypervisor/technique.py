@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import xxhash
 
+from hypervisor.pace import Pace
 from isa.devices.configuration import DEFAULT, Configuration
 from isa.errors import TrapgateError
 
@@ -50,9 +51,13 @@ class StopReason(StrEnum):
     POWER_OFF = "power-off"  # the guest switched the machine off
     SHUTDOWN = "shutdown"  # triple fault, or the guest reset the machine
     HALT = "halt"  # HLT, and no interrupt can come
+    WAITING = "waiting"  # in real time: the guest idles; to be run again soon
     BUDGET = "budget"  # the asked number of guest instructions is completed
     INTERRUPTED = "interrupted"  # somebody asked to stop
     ERROR = "error"  # the guest asked for what this technique cannot give
+
+
+_RESUMABLE: Final = frozenset({StopReason.BUDGET, StopReason.INTERRUPTED, StopReason.WAITING})
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,7 @@ class Technique(ABC):
         self.costs = costs
         self._progress = progress
         self._stop_requested = False
+        self._pace = Pace() if devices.real_time else None
         self._ended: Stop | None = None
 
     @abstractmethod
@@ -146,7 +152,7 @@ class Technique(ABC):
                 self._run(until)
         except VmStopped as ending:
             stop = self._stop(ending.reason, ending.detail)
-            if ending.reason not in (StopReason.BUDGET, StopReason.INTERRUPTED):
+            if ending.reason not in _RESUMABLE:
                 self._ended = stop
             return stop
         raise AssertionError("a run without an ending")

@@ -7,11 +7,13 @@ from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
-from isa.cpu_models import DEFAULT, load_model
+from isa.cpu_models import DEFAULT
 from tools import catalogue, status
 from tools.arguments import Count, Flag
 from tools.boot_options import NO_OPTIONS, GuestOptions
 from tools.interrupts import deferred_interrupts
+from tools.machine_options import NO_OPTIONS as NO_MACHINE_OPTIONS
+from tools.machine_options import MachineOptions
 
 EPILOGUE: Final = f"""\
 Examples:
@@ -50,6 +52,7 @@ def compare(
         Parameter(name=["--techniques", "-t"], help="Comma-separated; all available by default."),
     ] = None,
     options: GuestOptions = NO_OPTIONS,
+    machine: MachineOptions = NO_MACHINE_OPTIONS,
     cpu: Annotated[
         str, Parameter(help="The processor: a model of `trapgate cpus`, as in 486+cpuid, p6-pge.")
     ] = DEFAULT,
@@ -60,7 +63,7 @@ def compare(
     json: Annotated[Flag, Parameter(help="Print a JSON report.")] = False,
 ) -> int:
     """Run one guest under several techniques."""
-    model = load_model(cpu)
+    model = machine.model(cpu)
     path = options.path(guest)
     ram_bytes, image = options.ram_bytes(guest), options.load(guest)
     entry = catalogue.find(path)
@@ -86,6 +89,7 @@ def compare(
             result_memory=() if entry is None else entry.result_memory,
             progress=progress,
             model=model,
+            devices=machine.configuration(),
         )
     record = report.comparison_record(image, outcome, model.name)
     if json:

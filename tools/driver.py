@@ -18,6 +18,8 @@ from typing import Final, Protocol
 _FIRST_SLICE: Final = 20_000
 _LONGEST_SLICE: Final = 50_000_000
 _SLICE_SECONDS: Final = 0.05
+# Stops after which the guest is run again: the slice is over, or the guest idles in real time.
+_GOES_ON: Final = ("budget", "waiting")
 
 
 class Stopped(Protocol):
@@ -106,7 +108,7 @@ def _verdict(
     if limits.until_text is not None and limits.until_text in console:
         text = limits.until_text.decode("utf-8", "replace")
         return "until", f"the console shows {text!r}"
-    if stop.reason != "budget":
+    if stop.reason not in _GOES_ON:
         return str(stop.reason), stop.detail
     if limits.budget is not None and technique.guest_instructions >= limits.budget:
         return "budget", f"budget of {limits.budget:,} guest instructions is used up"

@@ -8,12 +8,14 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
-from isa.cpu_models import DEFAULT, load_model
+from isa.cpu_models import DEFAULT
 from isa.errors import TrapgateError
 from tools import catalogue, status
 from tools.arguments import Count, Flag
 from tools.boot_options import NO_OPTIONS, GuestOptions
 from tools.interrupts import deferred_interrupts
+from tools.machine_options import NO_OPTIONS as NO_MACHINE_OPTIONS
+from tools.machine_options import MachineOptions
 
 EPILOGUE: Final = f"""\
 Examples:
@@ -25,6 +27,7 @@ Examples:
   trapgate run guests/minikernel --until "task 1" --json
   trapgate run kernel.elf --tlb keep
   trapgate run guests/hello --cpu 486+cpuid
+  trapgate run kernel.elf --realtime --date 2026-01-31T12:00:00 --no-apic
 
 The guest's console (COM1, and port 0xE9) is standard output; why the run
 ended is said on standard error. Options are named as in QEMU where QEMU has
@@ -46,6 +49,7 @@ def run(
     cpu: Annotated[
         str, Parameter(help="The processor: a model of `trapgate cpus`, as in 486+cpuid, p6-pge.")
     ] = DEFAULT,
+    machine: MachineOptions = NO_MACHINE_OPTIONS,
     technique: Annotated[
         str, Parameter(name=["--technique", "-t"], help="What runs the guest: bare, ring.")
     ] = "bare",
@@ -70,6 +74,9 @@ def run(
             " keep: also let them live until the guest invalidates them."
         ),
     ] = "normal",
+    realtime: Annotated[
+        Flag, Parameter(help="Idle at the pace of the host's clock; the run will not repeat.")
+    ] = False,
     quiet: Annotated[
         Flag, Parameter(name=["--quiet", "-q"], help="Do not say why it stopped.")
     ] = False,
@@ -81,7 +88,7 @@ def run(
         raise TrapgateError("--timeout must be more than 0 seconds")
     if until == "":
         raise TrapgateError("--until needs a text to wait for")
-    model = load_model(cpu)
+    model = machine.model(cpu)
     entry = catalogue.find(path)
     if budget is None and entry is not None:
         budget = entry.budget
@@ -92,29 +99,30 @@ def run(
         from tools.driver import Limits, drive
         from tools.techniques import start
 
-    machine = start(technique, image, ram_bytes, model, tlb)
+    devices = machine.configuration(real_time=realtime)
+    running = start(technique, image, ram_bytes, model, tlb, devices)
     limits = Limits(budget, timeout, until.encode() if until else None)
-    ending = drive(machine, limits, _discard if json else _write_console)
+    ending = drive(running, limits, _discard if json else _write_console)
     if json:
-        record = report.run_record(image, technique, machine, ending, model.name)
+        record = report.run_record(image, technique, running, ending, model.name)
         if tlb != "normal":
-            found = machine.stale_translations
+            found = running.stale_translations
             record["stale_translations"] = report.stale_records(found, image)
         print(json_text.dumps(record, indent=2))
     else:
-        if sys.stderr.isatty() and machine.console[-1:] not in (b"", b"\n"):
+        if sys.stderr.isatty() and running.console[-1:] not in (b"", b"\n"):
             print(file=sys.stderr)
         if not quiet:
-            report.show_ending(image, technique, machine, ending)
+            report.show_ending(image, technique, running, ending)
             if tlb != "normal":
-                report.show_stale_translations(machine.stale_translations, image)
+                report.show_stale_translations(running.stale_translations, image)
         if state:
             from tools.state_view import state_text
 
-            print(state_text(machine, image.symbols), file=sys.stderr)
+            print(state_text(running, image.symbols), file=sys.stderr)
     if ending.reason == "until":
         return status.SUCCESS
-    return status.of_stop(ending.reason, machine.exit_code)
+    return status.of_stop(ending.reason, running.exit_code)
 
 
 def _write_console(data: bytes) -> None:

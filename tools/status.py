@@ -15,6 +15,7 @@ HALT: Final = 4
 SHUTDOWN: Final = 6
 ERROR: Final = 8
 POWER_OFF: Final = 10
+WAITING: Final = 12  # never of a whole run
 BUDGET: Final = 124
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 140
@@ -23,6 +24,7 @@ _BY_REASON: Final = {
     "power-off": POWER_OFF,
     "halt": HALT,
     "shutdown": SHUTDOWN,
+    "waiting": WAITING,
     "budget": BUDGET,
     "interrupted": INTERRUPTED,
     "error": ERROR,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hypervisor.endings import end_if_asked
 from hypervisor.guest_state import ProcessorState, SegmentState, TableState
-from hypervisor.idle import skip_to_interrupt
+from hypervisor.idle import wait_for_interrupt
 from hypervisor.ring_compression import layout
 from hypervisor.ring_compression.monitor import RingMonitor
 from hypervisor.technique import (
@@ -135,9 +135,11 @@ class RingCompression(Technique):
         if not monitor.vcpu.interrupts_enabled:
             raise VmStopped(StopReason.HALT, "HLT with interrupts disabled")
         monitor.set_device_time()
-        skipped = skip_to_interrupt(self.platform, lambda: self._stop_requested)
+        skipped = wait_for_interrupt(self.platform, lambda: self._stop_requested, self._pace)
         monitor.idle += skipped
         monitor.vcpu.tsc_offset += skipped
+        if self._pace is not None and not self.platform.interrupt_pending():
+            raise VmStopped(StopReason.WAITING, "the guest waits for time to pass")
 
     # --- what is known -------------------------------------------------------------------------
 

@@ -62,10 +62,13 @@ class Configuration:
         disks: primary master, primary slave, secondary master, secondary slave; None is none, and
             so is what is missing at the end.
         start: what the real-time clock shows when the machine is made.
+        real_time: whether idle time passes at the pace of the host's clock. Such a run never
+            repeats exactly.
     """
 
     disks: tuple[Disk | None, ...] = ()
     start: Moment = POWER_ON
+    real_time: bool = False
 
     def __post_init__(self) -> None:
         if len(self.disks) > DISKS:

@@ -45,12 +45,12 @@ class PlatformState(msgspec.Struct):
 
     clock: ClockState
     console_output: bytes
-    com2_output: bytes
     reset_requested: bool
-    power_off_requested: bool
-    refused: str | None
     devices: dict[str, bytes]
     """Device name → its state structure in MessagePack."""
+    com2_output: bytes = b""
+    power_off_requested: bool = False
+    refused: str | None = None
 
 
 class Platform:

@@ -101,7 +101,12 @@ class Scripted(Technique):
     def device_state(self) -> PlatformState:
         values = [deviation.device for deviation in self.now_wrong() if deviation.device]
         state = {"value": values[0] if values else 0, "event": {"at": 7, "sequence": id(self)}}
-        return PlatformState(ClockState(), b"", False, None, {"toy": msgspec.msgpack.encode(state)})
+        return PlatformState(
+            clock=ClockState(),
+            console_output=b"",
+            reset_requested=False,
+            devices={"toy": msgspec.msgpack.encode(state)},
+        )
 
     def read_memory(self, gpa: int, size: int) -> bytes:
         return self.memory()[gpa : gpa + size]
