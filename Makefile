@@ -18,7 +18,7 @@ FORMS := .trapgate_cache/forms
 
 .PHONY: help demo test lint format generate classification readme bench clean \
         check-style check-types check-imports check-generated \
-        test-compiled test-full test-mutants test-bounds test-coverage
+        test-compiled test-full test-fuzz test-mutants test-bounds test-coverage
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -68,6 +68,9 @@ test-full: $(DEV_READY) ## compare with every oracle exhaustively; writes docs/c
 
 test-mutants: $(DEV_READY) ## plant errors in privileged instructions; every property must notice
 	@$(BIN)/python -m tests.mutants --workers $(WORKERS) --page
+
+test-fuzz: $(DEV_READY) ## ten million random accesses to the registers of all devices
+	@TRAPGATE_FUZZ_ACCESSES=10000000 $(BIN)/python -m pytest -q -n $(WORKERS) tests/isa/devices/test_device_fuzz.py
 
 test-bounds: $(DEV_READY)
 	@echo "test: the machine again, with bounds checks in the compiled code"

@@ -208,3 +208,144 @@ def test_switching_off_ends_the_run(kind):
 def test_the_reset_control_register_ends_the_run(kind):
     _, stop = run(kind, "mov dx, 0xCF9\nmov al, 2\nout dx, al\nmov al, 6\nout dx, al")
     assert stop.reason == "shutdown"
+
+
+def test_a_kernel_finds_its_controllers_by_the_mp_tables():
+    """As small multiprocessor kernels start: search, check, walk, then use what was found."""
+    ring = assert_equal(
+        HANDLERS
+        + """
+        jmp start_up
+
+    ; EBX bytes from ESI on: ZF if they sum to zero.
+    sum:
+        xor eax, eax
+        mov ecx, ebx
+        xor edx, edx
+    .byte:
+        mov dl, [esi + ecx - 1]
+        add al, dl
+        loop .byte
+        test al, al
+        ret
+
+    ; The floating pointer between ESI and EDI: ZF if it is there.
+    search:
+        cmp esi, edi
+        jae .none
+        cmp dword [esi], '_MP_'
+        jne .next
+        mov ebx, 16
+        call sum
+        jz .end
+    .next:
+        add esi, 16
+        jmp search
+    .none:
+        test esp, esp
+    .end:
+        ret
+
+    start_up:
+        movzx esi, word [0x40E]
+        shl esi, 4
+        lea edi, [esi + 1024]
+        call search
+        je found
+        movzx esi, word [0x413]
+        shl esi, 10
+        sub esi, 1024
+        lea edi, [esi + 1024]
+        call search
+        je found
+        mov esi, 0xF0000
+        mov edi, 0x100000
+        call search
+        jne failed
+    found:
+        mov esi, [esi + 4]
+        cmp dword [esi], 'PCMP'
+        jne failed
+        movzx ebx, word [esi + 4]
+        call sum
+        jne failed
+        mov ebp, [esi + 36]
+        lea edi, [esi + ebx]
+        add esi, 44
+    .entry:
+        cmp esi, edi
+        jae .done
+        movzx eax, byte [esi]
+        test eax, eax
+        jz .processor
+        cmp eax, 2
+        jne .eight
+        movzx ebx, byte [esi + 1]
+        mov [SCRATCH + 0x20], ebx
+        mov ebx, [esi + 4]
+        mov [SCRATCH + 0x24], ebx
+    .eight:
+        add esi, 8
+        jmp .entry
+    .processor:
+        inc dword [SCRATCH + 0x28]
+        add esi, 20
+        jmp .entry
+    .done:
+        mov [SCRATCH + 0x2C], ebp
+        mov ebx, [SCRATCH + 0x24]
+        mov dword [ebx], 0
+        mov eax, [ebx + 0x10]
+        shr eax, 24
+        mov [SCRATCH + 0x30], eax
+        mov dword [ebx], 1
+        mov eax, [ebx + 0x10]
+        mov [SCRATCH + 0x34], eax
+        mov dword [ebx], 0x18
+        mov dword [ebx + 0x10], 0x32
+        mov dword [ebx], 0x19
+        mov dword [ebx + 0x10], 0
+
+        mov dword [ebp + 0xF0], 0x13F
+        mov dword [ebp + 0x3E0], 0xB
+        mov dword [ebp + 0x320], 0x20031
+        mov dword [ebp + 0x380], 10000
+        mov dword [ebp + 0x350], 0x10000
+        mov dword [ebp + 0x360], 0x10000
+        mov eax, [ebp + 0x30]
+        shr eax, 16
+        cmp al, 4
+        jb failed
+        mov dword [ebp + 0x340], 0x10000
+        mov dword [ebp + 0x370], 0x3E
+        mov dword [ebp + 0x280], 0
+        mov dword [ebp + 0x280], 0
+        mov dword [ebp + 0xB0], 0
+        mov dword [ebp + 0x310], 0
+        mov dword [ebp + 0x300], 0x88500
+    .delivery:
+        test dword [ebp + 0x300], 0x1000
+        jnz .delivery
+        mov dword [ebp + 0x80], 0
+
+        mov edx, 0x3FC
+        mov al, 8
+        out dx, al
+        mov edx, 0x3F9
+        mov al, 2
+        out dx, al
+        sti
+    .wait:
+        hlt
+        cmp dword [SCRATCH + 4], 3
+        jb .wait
+        cli
+        mov eax, [ebp + 0x280]
+        mov [SCRATCH + 0x38], eax
+        mov dword [SCRATCH], 1
+    failed:
+    """
+    )
+    words = [ring.read_u32(0x1D0000 + 4 * index) for index in range(15)]
+    assert words[:3] == [1, 3, 1]
+    assert words[8:] == [1, 0xFEC00000, 1, 0xFEE00000, 1, 0x00170011, 0]
