@@ -146,23 +146,23 @@ class Processor:
 
     def answer_read(self, value: int) -> None:
         """Answer a MEMORY_READ or PORT_STRING exit; the next run() repeats the instruction."""
-        at = int(self.core[workspace.REPLAY_COUNT])
+        derived = self._derived
+        at = derived[workspace.REPLAY_COUNT]
         if at >= workspace.REPLAY_ENTRIES:
             raise RuntimeError("more device reads than one instruction can make")
         address, size, _ = self.detail
         place = workspace.REPLAY + 3 * at
-        self.core[place : place + 3] = address, size, value & ((1 << 8 * size) - 1)
-        self.core[workspace.REPLAY_COUNT] = at + 1
+        derived[place], derived[place + 1] = address, size
+        derived[place + 2] = value & ((1 << 8 * size) - 1)
+        derived[workspace.REPLAY_COUNT] = at + 1
 
     def posted_writes(self) -> list[tuple[int, int, int]]:
         """The device writes of a MEMORY_WRITE exit: (physical address, bytes, value)."""
-        entries = []
-        for index in range(int(self.core[workspace.POSTED_COUNT])):
-            place = workspace.POSTED + 3 * index
-            a, b, c = (int(word) for word in self.core[place : place + 3])
-            entries.append((a, b, c))
-        self.core[workspace.POSTED_COUNT] = 0
-        return entries
+        derived, first = self._derived, workspace.POSTED
+        count = derived[workspace.POSTED_COUNT]
+        derived[workspace.POSTED_COUNT] = 0
+        places = range(first, first + 3 * count, 3)
+        return [(derived[at], derived[at + 1], derived[at + 2]) for at in places]
 
     # --- time ----------------------------------------------------------------------------------
 
