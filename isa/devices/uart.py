@@ -7,10 +7,13 @@ has room, so input is never overrun (in loopback it can be). Divisor, word lengt
 the receive time-out only, never the bytes. Breaks, framing and parity errors do not happen; the
 DMA pins do not exist. A terminal is always connected: CTS, DSR and DCD are on.
 
-As on a PC, the interrupt line passes a gate that OUT2 of MCR opens; loopback closes it.
+A receiver that has been read empty gets the next bytes one character time later, so that software
+which is still starting up does not lose the edge that they make. The interrupt pin drives the
+interrupt line as it is. On a PC it passes a gate that OUT2 opens; small kernels leave OUT2 alone
+and expect interrupts all the same, as other emulators give them.
 
 Source: National Semiconductor PC16550D datasheet (SNLS378); IBM PC/AT Technical Reference, "Serial/
-Parallel Adapter" (OUT2).
+Parallel Adapter".
 """
 
 from __future__ import annotations
@@ -64,6 +67,8 @@ class UartState(msgspec.Struct):
     modem_changes: Byte = 0
     is_timed_out: bool = False
     timeout: SavedEvent | None = None
+    arrival: SavedEvent | None = None
+    """When the other end sends on."""
 
 
 class Uart(Device[UartState]):
@@ -82,6 +87,7 @@ class Uart(Device[UartState]):
         self._set_irq = set_irq
         self._transmit = transmit
         self._timeout: Event | None = None
+        self._arrival: Event | None = None
         self.lender: Lender | None = None
 
     def lend(self) -> None:
@@ -182,12 +188,14 @@ class Uart(Device[UartState]):
         """Return a copy of the state."""
         state = super().save()
         state.timeout = self._timeout.save() if self._timeout is not None else None
+        state.arrival = self._arrival.save() if self._arrival is not None else None
         return state
 
     def restore(self, state: UartState) -> None:
         """Take over a saved state. The clock must have been restored before."""
         super().restore(state)
         self._timeout = self._clock.restore_event(state.timeout, self._on_timeout)
+        self._arrival = self._clock.restore_event(state.arrival, self._fill_receiver)
         self.lend()
 
     # Interrupts
@@ -210,8 +218,7 @@ class Uart(Device[UartState]):
         return IIR_NONE
 
     def _drive_irq(self) -> None:
-        gate = self.state.modem_control & (MCR_OUT2 | MCR_LOOP)
-        self._set_irq(gate == MCR_OUT2 and self._identity() != IIR_NONE)
+        self._set_irq(self._identity() != IIR_NONE)
 
     def _read_identity(self) -> int:
         identity = self._identity()
@@ -233,7 +240,7 @@ class Uart(Device[UartState]):
     def _fill_receiver(self) -> None:
         """Let the other end send what the receiver can take now."""
         state = self.state
-        if state.modem_control & MCR_LOOP or not state.waiting:
+        if state.modem_control & MCR_LOOP or not state.waiting or self._is_arriving:
             return
         room = (FIFO_BYTES if state.has_fifos else 1) - len(state.received)
         if room <= 0:
@@ -250,10 +257,10 @@ class Uart(Device[UartState]):
             return 0
         value = state.received.pop(0)
         self._restart_timeout()
-        # The line falls before the next bytes arrive, so that they are an edge of their own.
         self._drive_irq()
-        if not state.received:
-            self._fill_receiver()
+        if not state.received and state.waiting and not self._is_arriving:
+            at = self._clock.now + self._character_ticks(1)
+            self._arrival = self._clock.schedule(at, self._fill_receiver)
         self.lend()
         return value
 
@@ -278,16 +285,19 @@ class Uart(Device[UartState]):
         self._clock.cancel(self._timeout)
         self._timeout = None
         if state.has_fifos and state.received:
-            self._timeout = self._clock.schedule(
-                self._clock.now + self._timeout_ticks(), self._on_timeout
-            )
+            at = self._clock.now + self._character_ticks(4)
+            self._timeout = self._clock.schedule(at, self._on_timeout)
 
-    def _timeout_ticks(self) -> int:
-        """Four characters of start, data, parity and stop bits, rounded up to a tick."""
+    @property
+    def _is_arriving(self) -> bool:
+        return self._arrival is not None and self._arrival.is_due
+
+    def _character_ticks(self, count: int) -> int:
+        """Characters of start, data, parity and stop bits, rounded up to a tick."""
         control = self.state.line_control
         bits = 1 + 5 + (control & 3) + bool(control & LCR_PARITY) + 1 + bool(control & LCR_STOP)
         # A divisor of 0 stops the baud generator of a real chip; 1 keeps time finite.
-        return -(-4 * bits * 16 * max(self.state.divisor, 1) * TICKS_PER_SECOND // UART_HZ)
+        return -(-count * bits * 16 * max(self.state.divisor, 1) * TICKS_PER_SECOND // UART_HZ)
 
     def _on_timeout(self) -> None:
         self.state.is_timed_out = True
