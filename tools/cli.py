@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Verb, one-line description. `tools/VERB.py` holds an `App` of that name with details and examples.
 VERBS: Final[tuple[tuple[str, str], ...]] = (
     ("run", "Run a guest under one technique; its console is standard output."),
+    ("exec", "Run a Linux program, with the files below a folder and no others."),
     ("compare", "Run a guest under several techniques and compare results and costs."),
     ("classify", "Classify every instruction as Popek and Goldberg do, by executing it."),
     ("diff", "Find the first instruction after which two runs differ."),
@@ -77,6 +78,10 @@ def _run(arguments: list[str]) -> int:
     with deferred_interrupts():  # also the verb's module is imported here
         from cyclopts import CycloptsError
 
+        if arguments[:1] == ["exec"]:
+            from tools.exec_arguments import divided
+
+            arguments = ["exec", *divided(arguments[1:])]
         try:
             command, bound, _ = build_app().parse_args(arguments)
         except CycloptsError as error:

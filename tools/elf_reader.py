@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from isa.errors import TrapgateError
 
@@ -27,7 +28,7 @@ _TYPE_NAMES = {
     3: "position-independent",
     4: "a core dump",
 }
-_TYPE_EXECUTABLE = 2
+_TYPE_EXECUTABLE, _TYPE_RELOCATABLE = 2, 3
 _PT_LOAD, _PT_INTERP, _FLAG_EXECUTE = 1, 3, 1
 _SHT_PROGBITS, _SHT_SYMTAB, _FLAG_ALLOCATED = 1, 2, 2
 _SYMBOL_SECTION, _SYMBOL_FILE, _UNDEFINED_SECTION = 3, 4, 0
@@ -73,32 +74,98 @@ def is_elf(data: bytes) -> bool:
     return data[:4] == MAGIC
 
 
-def read_elf(data: bytes, where: str) -> Executable:
-    """Read an executable; `where` names the file in errors."""
+class Header(NamedTuple):
+    """What the ELF header says."""
+
+    kind: int
+    entry: int
+    phoff: int
+    shoff: int
+    phentsize: int
+    phnum: int
+    shentsize: int
+    shnum: int
+    shstrndx: int
+
+    @property
+    def is_relocatable(self) -> bool:
+        """Addresses are relative to where it is put: a shared object or such an executable."""
+        return self.kind == _TYPE_RELOCATABLE
+
+
+class ProgramHeader(NamedTuple):
+    """An entry of the program header table, in the order of the file."""
+
+    kind: int
+    offset: int
+    linear: int
+    physical: int
+    file_bytes: int
+    memory_bytes: int
+    flags: int
+    alignment: int
+
+
+def read_header(data: bytes, where: str, *, may_relocate: bool = False) -> Header:
+    """The ELF header of an executable for i386; `where` names the file in errors."""
     if len(data) < _HEADER.size:
         raise TrapgateError(f"{where}: truncated ELF file: {len(data)} bytes, no complete header")
-    (ident, kind, machine, _, entry, phoff, shoff, _, _, phentsize, phnum, shentsize, shnum, _) = (
-        _HEADER.unpack_from(data)
-    )
+    ident, kind, machine, _, entry, phoff, shoff, _, _, *sizes = _HEADER.unpack_from(data)
     if ident[:4] != MAGIC:
         raise TrapgateError(f"{where}: not an ELF file")
     if ident[4] != _CLASS_32 or ident[5] != _LITTLE_ENDIAN or machine != _MACHINE_386:
         raise TrapgateError(f"{where}: an ELF file, but not for 32-bit i386")
-    if kind != _TYPE_EXECUTABLE:
+    if kind != _TYPE_EXECUTABLE and not (may_relocate and kind == _TYPE_RELOCATABLE):
         what = _TYPE_NAMES.get(kind, f"of type {kind}")
         raise TrapgateError(f"{where}: not a static executable: the ELF file is {what}")
-    headers = [
-        header
-        for header in _table(data, _PROGRAM_HEADER, phoff, phentsize, phnum, "program", where)
-        if _is_loadable(header, where)
-    ]
-    if not headers:
+    return Header(kind, entry, phoff, shoff, *sizes)
+
+
+def program_headers(data: bytes, header: Header, where: str) -> list[ProgramHeader]:
+    """The program header table; what needs a dynamic linker is refused."""
+    rows = _table(
+        data, _PROGRAM_HEADER, header.phoff, header.phentsize, header.phnum, "program", where
+    )
+    found = [ProgramHeader(*row) for row in rows]
+    if any(row.kind == _PT_INTERP for row in found):
+        raise TrapgateError(f"{where}: needs a dynamic linker; link it statically")
+    return found
+
+
+def loadable(data: bytes, headers: list[ProgramHeader], where: str) -> list[ProgramHeader]:
+    """The headers of segments to load, checked against the file and 4 GiB."""
+    found = [row for row in headers if row.kind == _PT_LOAD and row.memory_bytes > 0]
+    if not found:
         raise TrapgateError(f"{where}: the ELF file has no segment to load")
-    if sum(header[4] for header in headers) > 2 * len(data):
+    if sum(row.file_bytes for row in found) > 2 * len(data):
         raise TrapgateError(f"{where}: the segments of the ELF file are larger than the file")
-    segments = tuple(_segment(data, header, where) for header in headers)
-    sections = _table(data, _SECTION_HEADER, shoff, shentsize, shnum, "section", where)
-    return Executable(entry, segments, _symbols(data, sections, where))
+    for row in found:
+        _check_segment(data, row, where)
+    return found
+
+
+def read_symbols(data: bytes, header: Header, where: str) -> dict[str, int]:
+    """Names and addresses of the symbol table, in address order; empty in a stripped file."""
+    sections = _table(
+        data, _SECTION_HEADER, header.shoff, header.shentsize, header.shnum, "section", where
+    )
+    return _symbols(data, sections, where)
+
+
+def read_elf(data: bytes, where: str) -> Executable:
+    """Read an executable; `where` names the file in errors."""
+    header = read_header(data, where)
+    segments = tuple(
+        Segment(
+            row.physical,
+            row.linear,
+            data[row.offset : row.offset + row.file_bytes],
+            row.memory_bytes,
+            bool(row.flags & _FLAG_EXECUTE),
+        )
+        for row in loadable(data, program_headers(data, header, where), where)
+    )
+    return Executable(header.entry, segments, read_symbols(data, header, where))
 
 
 def _table(
@@ -114,26 +181,17 @@ def _table(
     return [record.unpack_from(data, offset + size * index) for index in range(count)]
 
 
-def _is_loadable(header: tuple[int, ...], where: str) -> bool:
-    if header[0] == _PT_INTERP:
-        raise TrapgateError(f"{where}: needs a dynamic linker; link it statically")
-    return header[0] == _PT_LOAD and header[5] > 0
-
-
-def _segment(data: bytes, header: tuple[int, ...], where: str) -> Segment:
-    _, offset, linear, physical, file_bytes, memory_bytes, flags, _ = header
-    if file_bytes > memory_bytes:
+def _check_segment(data: bytes, row: ProgramHeader, where: str) -> None:
+    if row.file_bytes > row.memory_bytes:
         raise TrapgateError(
-            f"{where}: segment at {physical:#x} is larger in the file than in memory"
+            f"{where}: segment at {row.physical:#x} is larger in the file than in memory"
         )
-    if offset + file_bytes > len(data):
+    if row.offset + row.file_bytes > len(data):
         raise TrapgateError(
-            f"{where}: truncated ELF file: segment at {physical:#x} lies beyond its end"
+            f"{where}: truncated ELF file: segment at {row.physical:#x} lies beyond its end"
         )
-    if physical + memory_bytes > 1 << 32 or linear + memory_bytes > 1 << 32:
-        raise TrapgateError(f"{where}: segment at {physical:#x} runs past 4 GiB")
-    content = data[offset : offset + file_bytes]
-    return Segment(physical, linear, content, memory_bytes, bool(flags & _FLAG_EXECUTE))
+    if max(row.physical, row.linear) + row.memory_bytes > 1 << 32:
+        raise TrapgateError(f"{where}: segment at {row.physical:#x} runs past 4 GiB")
 
 
 def _symbols(data: bytes, sections: list[tuple[int, ...]], where: str) -> dict[str, int]:

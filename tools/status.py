@@ -17,6 +17,7 @@ ERROR: Final = 8
 POWER_OFF: Final = 10
 WAITING: Final = 12  # never of a whole run
 BUDGET: Final = 124
+GAVE_UP: Final = 125  # what env, timeout and docker use for a failure of their own
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 140
 
