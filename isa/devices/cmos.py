@@ -52,7 +52,7 @@ PM = 0x80
 OSCILLATOR_HZ = 32_768
 UPDATE_TICKS = (1984 + 244) * TICKS_PER_SECOND // 1_000_000
 
-EQUIPMENT, EQUIPMENT_COPROCESSOR_DISPLAY = 0x14, 0x06
+EQUIPMENT, EQUIPMENT_MOUSE = 0x14, 0x04  # neither floppies nor a coprocessor
 CHECKED, CHECKSUM = range(0x10, 0x2E), 0x2E
 BASE_KIB = 640
 KIB, MIB = 1 << 10, 1 << 20
@@ -114,7 +114,7 @@ class Cmos(Device[CmosState]):
         state.memory[STATUS_A] = A_32KHZ
         state.memory[STATUS_B] = B_24_HOURS
         state.memory[STATUS_D] = STATUS_D_VALID
-        self.describe({EQUIPMENT: EQUIPMENT_COPROCESSOR_DISPLAY} | memory_size_bytes(ram_bytes))
+        self.describe({EQUIPMENT: EQUIPMENT_MOUSE} | memory_size_bytes(ram_bytes))
 
     def describe(self, settings: Mapping[int, int]) -> None:
         """Set bytes as firmware does, which knows what the machine has: address → byte."""

@@ -84,6 +84,7 @@ def test_cmos_status_and_memory() -> None:
     assert clockwork.get(0x0B) == 0x02
     assert clockwork.get(0x0C) == 0x00
     assert clockwork.get(0x0D) == 0x80
+    assert not clockwork.get(0x14) & 0x02  # no coprocessor
     clockwork.put(0x0D, 0x00)
     assert clockwork.get(0x0D) == 0x80
     clockwork.put(0x80 | 0x0F, 0x0A)  # NMI mask bit is not part of the index
