@@ -24,10 +24,10 @@ from hypervisor.technique import (
     technique_class,
 )
 from isa.boot import BootImage
-from isa.devices.configuration import DEFAULT, Configuration
 
 if TYPE_CHECKING:
     from isa.cpu_models import CpuModel
+    from isa.devices.configuration import Configuration
 
 Factory = Callable[[], Technique]
 
@@ -68,7 +68,6 @@ def compare(
     result_memory: Sequence[tuple[int, int]] = (),
     progress: Progress | None = None,
     model: CpuModel | None = None,
-    devices: Configuration = DEFAULT,
 ) -> Comparison:
     """Run a guest under the named techniques, the first of which is the reference.
 
@@ -80,11 +79,10 @@ def compare(
         result_memory: (guest-physical address, bytes) of what the guest leaves behind.
         progress: called with what is being done and how many instructions that took so far.
         model: the processor that the guest sees under all of them.
-        devices: of every machine.
     """
     factories: dict[str, Factory] = {}
     for name in names:
-        factories[name] = _factory(name, ram_bytes, progress, model, devices)
+        factories[name] = _factory(name, ram_bytes, progress, model, image.devices)
     return compare_techniques(
         image, factories, budget=budget, result_memory=result_memory, progress=progress
     )

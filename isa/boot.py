@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from isa.devices.configuration import DEFAULT, Configuration
+
 
 @dataclass(frozen=True)
 class BootImage:
@@ -24,6 +26,7 @@ class BootImage:
         symbols: name to linear address, or None where the source has none.
         source: the file this came from, as the user named it.
         code_selector: CS in real mode.
+        devices: what else the machine has to have.
     """
 
     name: str
@@ -36,3 +39,4 @@ class BootImage:
     symbols: Mapping[str, int] | None
     source: str
     code_selector: int = 0
+    devices: Configuration = DEFAULT

@@ -14,7 +14,8 @@ from cyclopts import Parameter
 from isa.errors import TrapgateError
 from tools.arguments import Address, Size
 from tools.catalogue import Protocol
-from tools.loader import Mode, load, ram_of
+from tools.drives import BootLetter, DiskWritesName, Drives
+from tools.loader import RAM_BYTES, Mode, load, ram_of
 
 if TYPE_CHECKING:
     from isa.boot import BootImage
@@ -53,16 +54,44 @@ class GuestOptions:
         Mode | None, Parameter(help="Code size of a flat binary: 16 starts it in real mode.")
     ] = None
 
-    def path(self, guest: str | None) -> str:
-        """The one guest that is meant, given by itself or with -kernel."""
+    hda: Annotated[
+        str | None, Parameter(name=["--hda", "-hda"], help="Image of the first disk.")
+    ] = None
+    hdb: Annotated[str | None, Parameter(name=["--hdb", "-hdb"], help="Of the second one.")] = None
+    hdc: Annotated[str | None, Parameter(name=["--hdc", "-hdc"], help="Of the third one.")] = None
+    hdd: Annotated[str | None, Parameter(name=["--hdd", "-hdd"], help="Of the fourth one.")] = None
+    boot: Annotated[
+        BootLetter,
+        Parameter(name=["--boot", "-boot"], help="Where the BIOS looks first: a diskette, c disk."),
+    ] = "a"
+    disk_writes: Annotated[
+        DiskWritesName,
+        Parameter(
+            help="What becomes of what the guest writes: discard; overlay: kept in FILE.overlay;"
+            " image: kept in the image itself."
+        ),
+    ] = "discard"
+
+    def path(self, guest: str | None) -> str | None:
+        """The one guest that is meant, given by itself or with -kernel; None: boot from a disk."""
         path = self.kernel if guest is None else guest
-        if path is None or (guest is not None and self.kernel is not None):
-            raise TrapgateError("name one guest, such as guests/hello")
+        if guest is not None and self.kernel is not None:
+            raise TrapgateError("name one guest, such as guests/hello, not two")
+        if path is None and self.drives.first is None:
+            raise TrapgateError("name one guest, such as guests/hello, or a disk image with -hda")
         return path
+
+    @property
+    def drives(self) -> Drives:
+        """The disk images."""
+        return Drives((self.hda, self.hdb, self.hdc, self.hdd), self.boot, self.disk_writes)
 
     def ram_bytes(self, guest: str | None) -> int:
         """Memory of the machine."""
-        return ram_of(self.path(guest)) if self.memory is None else self.memory
+        path = self.path(guest)
+        if self.memory is not None:
+            return self.memory
+        return RAM_BYTES if path is None else ram_of(path)
 
     def load(self, guest: str | None) -> BootImage:
         """The guest, ready to be booted."""
@@ -73,6 +102,7 @@ class GuestOptions:
             mode=self.mode,
             command_line=self.append,
             modules=self.initrd,
+            drives=self.drives,
             ram_bytes=self.ram_bytes(guest),
         )
 

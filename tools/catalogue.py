@@ -16,7 +16,7 @@ import msgspec
 
 from isa.errors import TrapgateError
 
-Protocol = Literal["auto", "multiboot", "elf", "flat"]
+Protocol = Literal["auto", "multiboot", "elf", "flat", "disk"]
 
 CATALOGUE: Final = "catalogue.toml"
 _FOLDER: Final = "guests"

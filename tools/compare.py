@@ -65,8 +65,8 @@ def compare(
     """Run one guest under several techniques."""
     model = machine.model(cpu)
     path = options.path(guest)
-    ram_bytes, image = options.ram_bytes(guest), options.load(guest)
-    entry = catalogue.find(path)
+    ram_bytes, image = options.ram_bytes(guest), machine.equip(options.load(guest))
+    entry = None if path is None else catalogue.find(path)
     if budget is None:
         budget = DEFAULT_BUDGET if entry is None else entry.budget
 
@@ -89,7 +89,6 @@ def compare(
             result_memory=() if entry is None else entry.result_memory,
             progress=progress,
             model=model,
-            devices=machine.configuration(),
         )
     record = report.comparison_record(image, outcome, model.name)
     if json:

@@ -1,7 +1,8 @@
-"""Writes what is derived from the instruction table: `python -m tools.generate`.
+"""Writes what is derived from other files: `python -m tools.generate`.
 
-Form and operation numbers, column arrays, the opcode map, and the reference for people. The files
-are committed; `--check` tells whether they are current and changes nothing.
+From the instruction table: form and operation numbers, column arrays, the opcode map, and the
+reference for people. From its source: the BIOS. The files are committed; `--check` tells whether
+they are current and changes nothing.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 from isa import notation, opcode_map, vocabulary
 from isa.errors import TrapgateError
 from isa.notation import Form
-from tools import instruction_reference
+from tools import bios_image, instruction_reference
 
 ROOT = Path(__file__).resolve().parent.parent
 WARNING = "Generated from isa/table.txt by `python -m tools.generate`; not to be edited."
@@ -135,24 +136,23 @@ def _array(name: str, values: Sequence[int], dtype: str, shape: str) -> str:
     return "\n".join([*lines, line.rstrip(), "    ],", f"    dtype={dtype},", f"){shape}", ""])
 
 
-def generated_files() -> dict[Path, str]:
-    """Every generated file with the text it should have."""
+def generated_files() -> dict[Path, bytes]:
+    """Every generated file with the bytes it should have."""
     forms = notation.load_table()
     generated = ROOT / "isa" / "generated"
-    return {
+    texts = {
         generated / "forms.py": forms_text(forms),
         generated / "columns.py": columns_text(forms),
         generated / "opcode_maps.py": opcode_map_text(forms),
         ROOT / "docs" / "instruction-reference.md": instruction_reference.text(forms),
     }
+    return {path: text.encode() for path, text in texts.items()} | bios_image.files(ROOT)
 
 
-def stale_files(files: dict[Path, str]) -> list[Path]:
-    """Files whose text differs from what the table says."""
+def stale_files(files: dict[Path, bytes]) -> list[Path]:
+    """Files that differ from what they are derived from."""
     return [
-        path
-        for path, text in files.items()
-        if not path.exists() or path.read_text(encoding="utf-8") != text
+        path for path, content in files.items() if not path.exists() or path.read_bytes() != content
     ]
 
 
@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.check:
             print(f"trapgate: error: {name}: not current, run `python -m tools.generate`")
         else:
-            path.write_text(files[path], encoding="utf-8")
+            path.write_bytes(files[path])
             print(f"wrote {name}")
     return int(options.check and bool(stale))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter, Token
@@ -17,7 +17,7 @@ from isa.cpu_models import CpuModel, load_model
 from tools.arguments import Flag
 
 if TYPE_CHECKING:
-    from isa.devices.configuration import Configuration
+    from isa.boot import BootImage
 
 
 def parse_date(text: str) -> datetime.datetime:
@@ -62,19 +62,18 @@ class MachineOptions:
             return load_model(f"{cpu}-apic")
         return model
 
-    def configuration(self, *, real_time: bool = False) -> Configuration:
-        """The devices. In real time the clock shows the host's (UTC) unless a date is given."""
+    def equip(self, image: BootImage, *, real_time: bool = False) -> BootImage:
+        """The guest with these devices. In real time the clock shows the host's (UTC) if not told."""
         from isa.devices.calendar import Moment
-        from isa.devices.cmos import POWER_ON
-        from isa.devices.configuration import Configuration
 
         date = self.date
         if date is None and real_time:
             date = datetime.datetime.now(datetime.UTC)
-        start = POWER_ON
+        devices = replace(image.devices, real_time=real_time)
         if date is not None:
-            start = Moment(date.year, date.month, date.day, date.hour, date.minute, date.second)
-        return Configuration(start=start, real_time=real_time)
+            moment = Moment(date.year, date.month, date.day, date.hour, date.minute, date.second)
+            devices = replace(devices, start=moment)
+        return replace(image, devices=devices)
 
 
 NO_OPTIONS: Final = MachineOptions()

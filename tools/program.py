@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from isa.boot import BootImage
 from isa.errors import TrapgateError
 from tools import catalogue
-from tools.files import read_bounded
+from tools.files import read_bounded, read_head
 from tools.interrupts import deferred_interrupts
 from tools.placement import LOW_ROOM, Segments, find_room, range_of
+from tools.recognition import HEAD_BYTES
 
 SOURCE_SUFFIXES: Final = (".asm", ".s", ".nasm")
 STACK_BYTES: Final = 16 << 10
@@ -20,19 +21,40 @@ STACK_BYTES: Final = 16 << 10
 
 @dataclass(frozen=True)
 class Content:
-    """The bytes of a program before any protocol is applied."""
+    """The bytes of a program before any protocol is applied.
+
+    Attributes:
+        name: in reports.
+        where: as the user called it.
+        data: of a source what it assembles to; of a file all of it or its first bytes.
+        file: where it is.
+        address, entry, symbols: of a source.
+        is_source: whether it was assembled just now.
+    """
 
     name: str
     where: str
     data: bytes
-    address: int | None
-    entry: int | None
-    symbols: Mapping[str, int] | None
+    file: Path
+    address: int | None = None
+    entry: int | None = None
+    symbols: Mapping[str, int] | None = None
     is_source: bool = False
+
+    def whole(self) -> Content:
+        """The same with all of the file."""
+        if self.is_source:
+            return self
+        return replace(self, data=read_bounded(self.file, self.where))
 
 
 def read_content(path: str | Path) -> Content:
     """The program `path` names, assembled if it is a source."""
+    return read_beginning(path).whole()
+
+
+def read_beginning(path: str | Path) -> Content:
+    """The program `path` names, as far as is needed to recognise it."""
     guest = catalogue.find(path)
     file = guest.source_path if guest is not None else Path(path)
     where = guest.display_path if guest is not None else str(path)
@@ -45,7 +67,7 @@ def read_content(path: str | Path) -> Content:
         raise TrapgateError(f"{where}: a folder that is not a guest{catalogue.hint(path)}")
     if file.suffix.lower() in SOURCE_SUFFIXES:
         return _assembled(name, where, file)
-    return Content(name, where, read_bounded(file, where), None, None, None)
+    return Content(name, where, read_head(file, where, HEAD_BYTES), file)
 
 
 def _assembled(name: str, where: str, file: Path) -> Content:
@@ -54,7 +76,14 @@ def _assembled(name: str, where: str, file: Path) -> Content:
 
     assembly = assemble_file(file, format="bin")
     return Content(
-        name, where, assembly.bytes, assembly.origin, assembly.entry, assembly.symbols, True
+        name=name,
+        where=where,
+        data=assembly.bytes,
+        file=file,
+        address=assembly.origin,
+        entry=assembly.entry,
+        symbols=assembly.symbols,
+        is_source=True,
     )
 
 

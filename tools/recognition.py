@@ -1,10 +1,11 @@
 """How does a program expect to be started? Looks at its bytes; asks the user if they do not say.
 
-A multiboot header makes a multiboot kernel, an ELF header an ELF executable. Anything else could be
-anything: the answer is one line that says what it looks like, or which options say what it is.
+A multiboot header makes a multiboot kernel, an ELF header an ELF executable, the signature 55h AAh
+at the end of the first sector a disk that boots. Anything else could be anything: the answer is one
+line that says what it looks like, or which options say what it is.
 
-Sources: Multiboot Specification 0.6.96; the signatures of other formats as their own specifications
-give them.
+Sources: Multiboot Specification 0.6.96; IBM PC/AT Technical Reference, "Bootstrap Loader"; the
+signatures of other formats as their own specifications give them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,13 @@ from typing import Final
 from isa.errors import TrapgateError
 from tools import elf_reader, multiboot
 from tools.catalogue import Protocol
+
+HEAD_BYTES: Final = 0x9000
+"""How much of a file is looked at: all headers and signatures lie within."""
+SECTOR_BYTES: Final = 512
+BOOT_SECTOR_ADDRESS: Final = 0x7C00
+_SIGNATURE_OFFSET: Final = 510
+_SIGNATURE: Final = b"\x55\xaa"
 
 # (offset, bytes) of what people give to a virtual machine and this one cannot start.
 _FOREIGN: Final = (
@@ -31,25 +39,35 @@ _FOREIGN: Final = (
 )
 
 
-def recognise(data: bytes, where: str, *, is_flat: bool) -> Protocol:
+def is_bootable(head: bytes) -> bool:
+    """Whether the first sector says that it is one to boot from."""
+    return head[_SIGNATURE_OFFSET:SECTOR_BYTES] == _SIGNATURE
+
+
+def recognise(head: bytes, where: str, origin: int | None, *, is_flat: bool) -> Protocol:
     """The protocol of a program nothing is known of but its bytes.
 
     Args:
-        data: the file, or what the assembler made of it.
+        head: the first HEAD_BYTES of the file, or of what the assembler made of it.
         where: what the user called it.
+        origin: the `org` of a source; None where there is none.
         is_flat: what says nothing about itself is flat, because it is a source that was assembled
             just now, or because the user gave its address.
     """
-    if multiboot.find_header(data, where, required=False) is not None:
+    if multiboot.find_header(head, where, required=False) is not None:
         return "multiboot"
-    if elf_reader.is_elf(data):
+    if elf_reader.is_elf(head):
         return "elf"
+    if not is_flat:
+        refuse_foreign(head, where)
+    if origin in (None, 0, BOOT_SECTOR_ADDRESS) and is_bootable(head):
+        return "disk"
     if is_flat:
         return "flat"
-    refuse_foreign(data, where)
     raise TrapgateError(
-        f"{where}: neither a multiboot header nor an ELF file; say what it is:"
-        " `--protocol flat --address 0x100000 --mode 32` starts a bare program"
+        f"{where}: neither a multiboot header, nor ELF, nor a boot sector (55h AAh at byte 510);"
+        " say what it is: `--protocol flat --address 0x100000 --mode 32` starts a bare program,"
+        " `-hda` names a disk image"
     )
 
 

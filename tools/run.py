@@ -24,13 +24,16 @@ Examples:
   trapgate run kernel.elf -m 64M -append "console=com1" --budget 50M
   trapgate run kernel.elf -initrd 'shell.bin --quick,data.bin' -m 64M
   trapgate run bare.bin --address 0x8000 --mode 16 --state
+  trapgate run boot.img
+  trapgate run -hda system.img -hdb data.img -m 64M --disk-writes overlay
   trapgate run guests/minikernel --until "task 1" --json
   trapgate run kernel.elf --tlb keep
   trapgate run guests/hello --cpu 486+cpuid
   trapgate run kernel.elf --realtime --date 2026-01-31T12:00:00 --no-apic
 
-The guest's console (COM1, and port 0xE9) is standard output; why the run
-ended is said on standard error. Options are named as in QEMU where QEMU has
+The guest's console (COM1, and port 0xE9) is standard output; a guest that says
+nothing there shows its text screen at the end. Why the run ended is said on
+standard error. Options are named as in QEMU where QEMU has
 them.
 
 {status.LISTING}"""
@@ -89,20 +92,21 @@ def run(
     if until == "":
         raise TrapgateError("--until needs a text to wait for")
     model = machine.model(cpu)
-    entry = catalogue.find(path)
+    entry = None if path is None else catalogue.find(path)
     if budget is None and entry is not None:
         budget = entry.budget
-    ram_bytes, image = options.ram_bytes(guest), options.load(guest)
+    ram_bytes = options.ram_bytes(guest)
+    image = machine.equip(options.load(guest), real_time=realtime)
 
     with deferred_interrupts():
         from tools import report
         from tools.driver import Limits, drive
         from tools.techniques import start
 
-    devices = machine.configuration(real_time=realtime)
-    running = start(technique, image, ram_bytes, model, tlb, devices)
+    running = start(technique, image, ram_bytes, model, tlb)
     limits = Limits(budget, timeout, until.encode() if until else None)
     ending = drive(running, limits, _discard if json else _write_console)
+    running.platform.keep_disks()
     if json:
         record = report.run_record(image, technique, running, ending, model.name)
         if tlb != "normal":
@@ -110,6 +114,8 @@ def run(
             record["stale_translations"] = report.stale_records(found, image)
         print(json_text.dumps(record, indent=2))
     else:
+        if not running.console:
+            _write_screen(running.screen)
         if sys.stderr.isatty() and running.console[-1:] not in (b"", b"\n"):
             print(file=sys.stderr)
         if not quiet:
@@ -129,6 +135,14 @@ def _write_console(data: bytes) -> None:
     if data:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+
+
+def _write_screen(screen: str) -> None:
+    """The text screen of a guest that has said nothing on its console, without the empty part."""
+    lines = [line.rstrip() for line in screen.splitlines()]
+    text = "\n".join(lines).strip("\n")
+    if text:
+        print(text, flush=True)
 
 
 def _discard(data: bytes) -> None:

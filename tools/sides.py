@@ -159,6 +159,7 @@ def side_of(guest: Guest, label: str, image: BootImage, progress: Progress) -> S
             guest.ram_bytes,
             model=model,
             progress=lambda count: progress(label, count),
+            devices=image.devices,
         ),
         image,
     )

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from hypervisor.technique import Technique
     from isa.boot import BootImage
     from isa.cpu_models import CpuModel
-    from isa.devices.configuration import Configuration
 
 
 def chosen(techniques: str | None) -> list[str]:
@@ -39,14 +38,12 @@ def start(
     ram_bytes: int,
     model: CpuModel | None = None,
     tlb: str = "normal",
-    devices: Configuration | None = None,
 ) -> Technique:
     """A machine of the given technique with the guest loaded, at its first instruction."""
     with deferred_interrupts():
         from hypervisor.technique import create
-        from isa.devices.configuration import DEFAULT
 
-        machine = create(name, ram_bytes, model=model, tlb=tlb, devices=devices or DEFAULT)
+        machine = create(name, ram_bytes, model=model, tlb=tlb, devices=image.devices)
     prepare_machine()
     with deferred_interrupts():
         machine.boot(image)

@@ -8,6 +8,7 @@ machine only, and a second one is refused.)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +17,17 @@ from isa.devices.cmos import POWER_ON
 from isa.devices.disk_image import FileImage, Image
 from isa.devices.medium import WRITTEN_BYTES, DiskWrites, Medium
 
+BOOT_ORDER_ADDRESS: Final = 0x3D
+"""Where CMOS memory has the first two devices to boot from, a digit each."""
 DISKS: Final = 4
 """Primary master and slave, secondary master and slave."""
+
+
+class BootDevice(IntEnum):
+    """What the firmware looks for a system on, as CMOS memory codes it."""
+
+    DISKETTE = 1
+    DISK = 2
 
 
 @dataclass(frozen=True)
@@ -64,15 +74,22 @@ class Configuration:
         start: what the real-time clock shows when the machine is made.
         real_time: whether idle time passes at the pace of the host's clock. Such a run never
             repeats exactly.
+        boot_order: what the BIOS tries, at most two.
     """
 
     disks: tuple[Disk | None, ...] = ()
     start: Moment = POWER_ON
     real_time: bool = False
+    boot_order: tuple[BootDevice, ...] = (BootDevice.DISKETTE, BootDevice.DISK)
 
     def __post_init__(self) -> None:
         if len(self.disks) > DISKS:
             raise ValueError(f"a machine has {DISKS} places for disks, not {len(self.disks)}")
+
+    def settings(self) -> dict[int, int]:
+        """What the firmware's set-up would write to CMOS memory: address → byte."""
+        digits = enumerate(self.boot_order[:2])
+        return {BOOT_ORDER_ADDRESS: sum(device << 4 * place for place, device in digits)}
 
     def disk(self, index: int) -> Disk | None:
         """The disk at one of the four places."""

@@ -104,6 +104,7 @@ class Platform:
             self._a20_changed,
         )
         self.cmos = Cmos(self.clock, self.irq_line(CLOCK_IRQ), ram_bytes, configuration.start)
+        self.cmos.describe(configuration.settings())
         self.debug_console = DebugConsole(self._write_console)
         self.system_control_a = SystemControlA(self._request_reset, self._a20_changed)
         self.system_control_b = SystemControlB(self.clock, self.pit)

@@ -1,8 +1,8 @@
 """What firmware leaves in memory for systems that ask no BIOS: tables of the board, and where from.
 
-    00000400h   BIOS data area: only where the extended one is, and how much memory is below it
-    0009FC00h   extended BIOS data area
+    00000000h   interrupt vectors, data areas: isa/firmware/data_areas.py
     000F0000h   MP floating pointer and configuration table (with APICs), ACPI's RSDP and tables
+    000F8000h   the BIOS
 
 Whoever starts a guest writes this before the guest itself; a BIOS that runs sets up its data areas
 anew. The tables lie in the half of the ROM's segment that the BIOS leaves to them.
@@ -13,15 +13,14 @@ Source: MultiProcessor Specification 1.4, "MP Floating Pointer Structure"; ACPI 
 
 from __future__ import annotations
 
-import struct
 from typing import Final
 
 from isa.firmware.acpi_tables import FACS_ALIGNMENT, POINTER_BYTES, acpi_tables
-from isa.firmware.memory_map import EBDA_GPA, FIRMWARE_GPA
+from isa.firmware.data_areas import data_areas
+from isa.firmware.memory_map import FIRMWARE_GPA
 from isa.firmware.mp_table import configuration_table, floating_pointer
 from isa.registers import FEATURE_APIC
 
-BDA_EBDA_SEGMENT, BDA_MEMORY_KIB = 0x40E, 0x413
 TABLES_END: Final = FIRMWARE_GPA + 0x8000
 
 Pieces = tuple[tuple[int, bytes], ...]
@@ -35,11 +34,7 @@ def board_tables(signature: int, features: int) -> Pieces:
         features: FEATURE bits of isa.registers.
     """
     has_apic = bool(features & FEATURE_APIC)
-    pieces = [
-        (BDA_EBDA_SEGMENT, struct.pack("<H", EBDA_GPA >> 4)),
-        (BDA_MEMORY_KIB, struct.pack("<H", EBDA_GPA >> 10)),
-        (EBDA_GPA, bytes((1,))),  # its size in KiB
-    ]
+    *pieces, rom_piece = data_areas()
     gpa = FIRMWARE_GPA
     if has_apic:
         table_gpa = gpa + 16
@@ -49,7 +44,7 @@ def board_tables(signature: int, features: int) -> Pieces:
     rest_gpa = _aligned(gpa + POINTER_BYTES, FACS_ALIGNMENT)
     acpi = acpi_tables(rest_gpa, has_apic=has_apic)
     pieces += [(gpa, acpi.pointer), (rest_gpa, acpi.rest)]
-    return tuple(pieces)
+    return (*pieces, rom_piece)
 
 
 def _aligned(gpa: int, alignment: int) -> int:

@@ -29,8 +29,9 @@ ENDING = [name for name in ENTRIES if name not in TRAPPING]
 
 def booted(technique: str, guest: Guest) -> Technique:
     """A guest of the catalogue at its first instruction."""
-    made = available_techniques()[technique](RAM_BYTES)
-    made.boot(load(guest.name, ram_bytes=RAM_BYTES))
+    image = load(guest.name, ram_bytes=RAM_BYTES)
+    made = available_techniques()[technique](RAM_BYTES, devices=image.devices)
+    made.boot(image)
     return made
 
 

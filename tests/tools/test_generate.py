@@ -25,7 +25,7 @@ def test_check_names_stale_files_and_writes_nothing(tmp_path, monkeypatch, capsy
     target = tmp_path / "forms.py"
     target.write_text("old")
     monkeypatch.setattr(generate, "ROOT", tmp_path)
-    monkeypatch.setattr(generate, "generated_files", lambda: {target: "new"})
+    monkeypatch.setattr(generate, "generated_files", lambda: {target: b"new"})
     assert generate.main(["--check"]) == 1
     assert "forms.py: not current" in capsys.readouterr().out
     assert target.read_text() == "old"
@@ -118,7 +118,7 @@ def test_the_generated_map_is_the_one_that_is_built():
 
 
 def test_the_reference_has_every_form_and_the_critical_instructions():
-    text = generate.generated_files()[generate.ROOT / "docs" / "instruction-reference.md"]
+    text = generate.generated_files()[generate.ROOT / "docs" / "instruction-reference.md"].decode()
     for form in load_table():
         assert f"| `{form.syntax}` |" in text
     critical = next(line for line in text.splitlines() if line.startswith("- Critical"))

@@ -9,6 +9,7 @@ import pytest
 
 from isa.devices.cmos import POWER_ON
 from tools.cli import main
+from tools.loader import load
 from tools.machine_options import MachineOptions, parse_date
 
 
@@ -21,12 +22,13 @@ def test_dates() -> None:
 
 
 def test_the_clock_starts_where_it_is_told() -> None:
-    assert MachineOptions().configuration().start == POWER_ON
+    image = load("hello")
+    assert MachineOptions().equip(image).devices.start == POWER_ON
     date = datetime.datetime(2026, 1, 31, 12, 30, 15)
-    configuration = MachineOptions(date=date).configuration(real_time=True)
+    configuration = MachineOptions(date=date).equip(image, real_time=True).devices
     assert configuration.start == (2026, 1, 31, 12, 30, 15)
     assert configuration.real_time
-    shown = MachineOptions().configuration(real_time=True).start
+    shown = MachineOptions().equip(image, real_time=True).devices.start
     lag = datetime.datetime.now(datetime.UTC) - datetime.datetime(*shown, tzinfo=datetime.UTC)
     assert abs(lag) < datetime.timedelta(minutes=1)
 

@@ -60,8 +60,8 @@ def _glyph(character: str) -> Bitmap:
         bitmap[top:bottom, left:right] = 1
     elif unicodedata.name(character, "").startswith("BOX DRAWINGS"):
         _draw_box(bitmap, unicodedata.name(character))
-    elif character in _drawings():
-        _stretch(bitmap, _drawings()[character])
+    elif character in drawings():
+        _stretch(bitmap, drawings()[character])
     elif not character.isspace():
         _accented(bitmap, *unicodedata.normalize("NFD", character))
     return bitmap
@@ -75,7 +75,8 @@ def _pixels(row: int, width: int) -> list[int]:
 
 
 @cache
-def _drawings() -> dict[str, tuple[int, ...]]:
+def drawings() -> dict[str, tuple[int, ...]]:
+    """The glyphs drawn by hand: nine rows of five pixels, bit 4 leftmost."""
     text = (files("tools") / "screen" / "glyphs.txt").read_text("utf-8")
     drawn = {}
     for line in text.splitlines():
@@ -87,7 +88,7 @@ def _drawings() -> dict[str, tuple[int, ...]]:
 
 def _accented(bitmap: Bitmap, letter: str, mark: str) -> None:
     """A letter and a mark over it: above the cell's top row for capitals."""
-    body = _drawings()[letter]
+    body = drawings()[letter]
     marks = _MARKS[mark]
     if letter.isupper():
         _stretch(bitmap, body)

@@ -17,11 +17,14 @@ def memory(features: int = MODEL.features) -> bytes:
     """The first MiB with the tables in it."""
     made = bytearray(1 << 20)
     end = 0
-    for gpa, data in board_tables(MODEL.signature, features):
+    *pieces, (rom_gpa, image) = board_tables(MODEL.signature, features)
+    for gpa, data in pieces:
         assert gpa >= end  # ascending, without overlaps
         end = gpa + len(data)
         made[gpa:end] = data
-    assert end <= TABLES_END
+    assert end <= TABLES_END == rom_gpa
+    made[rom_gpa:] = image
+    assert len(made) == 1 << 20
     return bytes(made)
 
 
