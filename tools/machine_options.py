@@ -63,7 +63,7 @@ class MachineOptions:
         return model
 
     def equip(self, image: BootImage, *, real_time: bool = False) -> BootImage:
-        """The guest with these devices. In real time the clock shows the host's (UTC) if not told."""
+        """The guest with these devices. In real time the clock is the host's (UTC) if not told."""
         from isa.devices.calendar import Moment
 
         date = self.date
