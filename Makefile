@@ -69,8 +69,9 @@ test-full: $(DEV_READY) ## compare with every oracle exhaustively; writes docs/c
 test-mutants: $(DEV_READY) ## plant errors in privileged instructions; every property must notice
 	@$(BIN)/python -m tests.mutants --workers $(WORKERS) --page
 
-test-fuzz: $(DEV_READY) ## ten million random accesses to the registers of all devices
+test-fuzz: $(DEV_READY) ## ten million accesses to all devices, 100,000 damaged images to all loaders
 	@TRAPGATE_FUZZ_ACCESSES=10000000 $(BIN)/python -m pytest -q -n $(WORKERS) tests/isa/devices/test_device_fuzz.py
+	@$(BIN)/python -m tests.fuzz.images --count 100000
 
 test-bounds: $(DEV_READY)
 	@echo "test: the machine again, with bounds checks in the compiled code"

@@ -62,22 +62,34 @@ class Placement:
     entry: int
 
 
-def find_header(data: bytes, where: str, *, required: bool) -> Header | None:
-    """The header, or None if there is none and none is required.
+def header_offset(data: bytes) -> int | None:
+    """Where a header is, whatever it says, or None."""
+    return _search(data)[0]
 
-    The magic number alone proves nothing (a boot loader contains it too), so a wrong checksum
-    means "no header" unless the user insists on one.
-    """
+
+def _search(data: bytes) -> tuple[int | None, int | None]:
+    """Where the first header is, and where one with a wrong checksum is if there is no other."""
     window = min(len(data), _SEARCH_BYTES) - _MAGIC_FLAGS_CHECKSUM.size
     wrong: int | None = None
     for offset in range(0, window + 1, 4):
         magic, flags, checksum = _MAGIC_FLAGS_CHECKSUM.unpack_from(data, offset)
         if magic != HEADER_MAGIC:
             continue
-        if (magic + flags + checksum) & 0xFFFFFFFF:
-            wrong = offset
-            continue
-        return _header(data, offset, flags, where)
+        if not (magic + flags + checksum) & 0xFFFFFFFF:
+            return offset, None
+        wrong = offset
+    return None, wrong
+
+
+def find_header(data: bytes, where: str, *, required: bool) -> Header | None:
+    """The header, or None if there is none and none is required.
+
+    The magic number alone proves nothing (a boot loader contains it too), so a wrong checksum
+    means "no header" unless the user insists on one.
+    """
+    offset, wrong = _search(data)
+    if offset is not None:
+        return _header(data, offset, _MAGIC_FLAGS_CHECKSUM.unpack_from(data, offset)[1], where)
     if not required:
         return None
     if wrong is not None:

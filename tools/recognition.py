@@ -54,7 +54,7 @@ def recognise(head: bytes, where: str, origin: int | None, *, is_flat: bool) -> 
         is_flat: what says nothing about itself is flat, because it is a source that was assembled
             just now, or because the user gave its address.
     """
-    if multiboot.find_header(head, where, required=False) is not None:
+    if _is_multiboot(head):
         return "multiboot"
     if elf_reader.is_elf(head):
         return "elf"
@@ -69,6 +69,14 @@ def recognise(head: bytes, where: str, origin: int | None, *, is_flat: bool) -> 
         " say what it is: `--protocol flat --address 0x100000 --mode 32` starts a bare program,"
         " `-hda` names a disk image"
     )
+
+
+def _is_multiboot(head: bytes) -> bool:
+    """A header counts unless it is that of a kernel which lies on the disk that the file is."""
+    offset = multiboot.header_offset(head)
+    if offset is None:
+        return False
+    return elf_reader.is_elf(head) or offset < SECTOR_BYTES or not is_bootable(head)
 
 
 def refuse_foreign(data: bytes, where: str) -> None:

@@ -3,7 +3,9 @@
 Both drives hear every write to the task file; the one that is selected answers and drives the
 interrupt line. Device 0 answers for an absent device 1: its registers are device 0's, its status
 is zero. Where no drive answers, the bus reads as zero (the standard wants a resistor that
-pulls BSY low, so that nobody waits for a drive that is not there). Diagnostics are for both.
+pulls BSY low, so that nobody waits for a drive that is not there). Device 1 alone, which the
+standard does not know, answers for device 0: ready, and with an error to commands, because drivers
+wait for ready before they select. Diagnostics are for both.
 
 Status and alternate status are lent to the processor where reading them has no effect.
 
@@ -21,13 +23,13 @@ import msgspec
 
 from isa.devices.ata_drive import AtaDrive
 from isa.devices.ata_opcodes import Command
-from isa.devices.ata_task_file import DEVICE, DriveState
+from isa.devices.ata_task_file import ABRT, DEVICE, ERR, READY, DriveState
 from isa.devices.clock import EventClock
 from isa.devices.device import Byte, Device
 from isa.devices.lending import Lender
 from isa.devices.medium import Medium
 
-DATA, STATUS_COMMAND, CONTROL = 0, 7, 8
+DATA, ERROR, STATUS_COMMAND, CONTROL = 0, 1, 7, 8
 """Offsets: the task file is between; CONTROL reads as the alternate status."""
 DEVICE_1: Final = 0x10  # in the device register
 NIEN, SRST, HOB = 0x02, 0x04, 0x80  # in the control register
@@ -41,6 +43,8 @@ class ChannelState(msgspec.Struct):
 
     control: Byte = 0
     selects_slave: bool = False
+    refused: bool = False
+    """Whether a command went to device 0 where there is device 1 only."""
     drives: Drives = msgspec.field(default_factory=lambda: [DriveState(), DriveState()])
 
 
@@ -100,7 +104,7 @@ class AtaChannel(Device[ChannelState]):
             return self._read_status()
         drive = self._selected or self._master
         if drive is None:
-            return NOBODY
+            return ABRT if self.state.refused and offset == ERROR else NOBODY
         return drive.state.read_register(offset, previous=bool(self.state.control & HOB))
 
     def write(self, offset: int, size: int, value: int) -> None:
@@ -122,6 +126,7 @@ class AtaChannel(Device[ChannelState]):
             return
         if offset == DEVICE:
             self.state.selects_slave = bool(value & DEVICE_1)
+            self.state.refused = False
         for drive in self._present:
             if drive.is_listening:
                 drive.state.write_register(offset, value)
@@ -134,8 +139,11 @@ class AtaChannel(Device[ChannelState]):
             drives = self._present
         else:
             drives = [drive for drive in (self._selected,) if drive is not None]
+            self.state.refused = not drives and self._slave is not None
         for drive in drives:
             drive.execute(opcode)
+        if self.state.refused:
+            self._changed()
 
     def _write_control(self, value: int) -> None:
         before, self.state.control = self.state.control, value
@@ -150,12 +158,17 @@ class AtaChannel(Device[ChannelState]):
 
     def _status(self) -> int:
         drive = self._selected
-        return NOBODY if drive is None else drive.state.status
+        return self._status_of_nobody() if drive is None else drive.state.status
+
+    def _status_of_nobody(self) -> int:
+        if self.state.selects_slave or self._slave is None:
+            return NOBODY
+        return READY | ERR if self.state.refused else READY
 
     def _read_status(self) -> int:
         drive = self._selected
         if drive is None:
-            return NOBODY
+            return self._status_of_nobody()
         if drive.state.interrupts:
             drive.state.interrupts = False
             self._changed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,14 @@ def test_a_flat_program_may_end_like_a_boot_sector(image):
     assert load(path, protocol="flat").protected
     with pytest.raises(TrapgateError, match="only flat programs move"):
         load(path, address=0x5000)
+
+
+def test_a_kernel_on_a_disk_does_not_make_it_a_kernel(image):
+    header = struct.pack("<3I", 0x1BADB002, 0, -0x1BADB002 & 0xFFFFFFFF)
+    on_disk = NO_CODE + b"\x7fELF" + bytes(1020) + header + bytes(512)
+    assert not load(image("system.img", on_disk)).protected
+    wants_graphics = struct.pack("<3I", 0x1BADB002, 4, -0x1BADB006 & 0xFFFFFFFF) + bytes(64)
+    assert not load(image("graphics.img", NO_CODE + wants_graphics)).protected
 
 
 def test_large_images_are_not_read_whole(tmp_path):

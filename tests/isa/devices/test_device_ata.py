@@ -55,7 +55,12 @@ def test_nobody_answers_on_an_empty_channel() -> None:
 
 def test_device_1_alone_answers_when_it_is_selected() -> None:
     cable = Cable(master=False, slave=True)
-    assert cable.get(7) == 0
+    assert cable.get(7) == cable.alternate == READY
+    cable.put(7, 0xEC)
+    assert cable.get(7) == cable.alternate == READY | 0x01
+    assert (cable.get(1), cable.get(3), cable.line) == (0x04, 0, False)
+    cable.put(6, 0xA0)
+    assert cable.get(7) == READY
     cable.put(6, 0xB0)
     assert cable.get(7) == READY
     cable.task(0x20, lba=7, slave=True)
