@@ -13,6 +13,8 @@ import unicorn
 from unicorn import x86_const as x86
 
 from benchmarks.guest_images import RAM_BYTES
+from isa.cpu_models import load_model
+from isa.firmware.board_tables import board_tables
 
 if TYPE_CHECKING:
     from isa.boot import BootImage
@@ -40,7 +42,9 @@ class UnicornMachine:
         library: Any = unicorn  # its types are not declared
         self._engine = library.Uc(library.UC_ARCH_X86, library.UC_MODE_32)
         self._engine.mem_map(0, RAM_BYTES)
-        for address, data in image.segments:
+        model = load_model()
+        firmware = board_tables(model.signature, model.features)  # as our machine finds it
+        for address, data in (*firmware, *image.segments):
             self._engine.mem_write(address, data)
         self._engine.reg_write(x86.UC_X86_REG_EAX, image.eax)
         self._engine.reg_write(x86.UC_X86_REG_EBX, image.ebx)
