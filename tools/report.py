@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from isa.cpu_models import DEFAULT
-from tools.divergence_report import Names, divergence_record, show_divergence
 from tools.driver import Ending, Running, console_digest
 from tools.symbols import locate
 
@@ -76,16 +75,19 @@ def run_record(
 
 def comparison_record(image: BootImage, outcome: Comparison, cpu: str = DEFAULT) -> Record:
     """The report of `compare --json`."""
-    divergence, names = outcome.divergence, Names.of(image)
+    divergence: Record | None = None
+    if outcome.divergence is not None:
+        from tools.divergence_report import Names, divergence_record
+
+        names = Names.of(image)
+        divergence = divergence_record(outcome.divergence, (names, names), CODE_LINES)
     return {
         "guest": outcome.guest,
         "source": image.source,
         "cpu": cpu,
         "equivalent": outcome.equivalent,
         "differences": list(outcome.differences),
-        "divergence": None
-        if divergence is None
-        else divergence_record(divergence, (names, names), CODE_LINES),
+        "divergence": divergence,
         "techniques": [
             technique_record(run.name, run.technique, _ending(run), image) for run in outcome.runs
         ],
@@ -159,6 +161,8 @@ def comparison_tables(record: Record, console: Console) -> None:
     runs = record["techniques"]
     console.print(_verdict(record), soft_wrap=True)
     if record["divergence"] is not None:
+        from tools.divergence_report import show_divergence
+
         show_divergence(record["divergence"], console)
     tables = [_runs_table(runs)]
     if any(run["exits"] for run in runs):

@@ -3,12 +3,7 @@
 What a kernel sets up on a real machine is set up here: a GDT, an IDT, a TSS, a stack, a page of
 code, page tables. The program runs in ring 3; control leaves it only by a gate of the IDT: INT 80h
 (and INT3, INTO) by its own will, an exception, or the interrupt of the performance counter. Each
-gate leads to a stub that hands over by the trapdoor, and whose IRET leads back:
-
-    stub:  push 0            where the processor pushes no error code
-           trapdoor VECTOR   ends the machine's run: the monitor has control
-           add esp, 4
-           iretd
+gate leads to a stub that hands over, and whose IRET leads back (hypervisor.trap_stubs).
 
 Source: SDM vol. 3A, "Interrupt Descriptor Table", "Task-State Segment (TSS)", "Stack Usage on
 Transfers to Interrupt or Exception-Handling Routines".
@@ -25,6 +20,7 @@ import numpy as np
 from hypervisor.addresses import PAGE_BYTES, PAGE_SHIFT
 from hypervisor.descriptors import FLAT_CODE, FLAT_DATA, TYPE_TSS32, pack
 from hypervisor.process import layout
+from hypervisor.trap_stubs import WAY_BACK, write_stubs
 from isa import state, vectors
 from isa.costs import Costs
 from isa.cpu_models import CpuModel
@@ -55,15 +51,10 @@ from isa.registers import (
 )
 from isa.workspace import PAGE_HAS_CODE
 
-_STUB_BYTES: Final = 16
-_PUSH_ZERO: Final = b"\x6a\x00"
-_TRAPDOOR: Final = b"\x0f\x0a"
-_BACK: Final = b"\x83\xc4\x04\xcf"  # add esp, 4; iretd
 _FRAME_BYTES: Final = 24
 _FRAME_HPA: Final = layout.STACK_TOP_HPA - _FRAME_BYTES
 _FRAME_GVA: Final = layout.linear(_FRAME_HPA)
 _FRAME_WORD: Final = _FRAME_HPA // 4
-_GATE: Final = ATTR_P | 0xE  # 32-bit interrupt gate, DPL 0
 _TSS_BYTES: Final = 104
 _RING_3: Final = 3 << ATTR_DPL_SHIFT
 _OPEN_TO_PROGRAMS: Final = frozenset({vectors.BP, vectors.OF, layout.SYSTEM_CALL_VECTOR})
@@ -120,7 +111,14 @@ class World:
         self.set_descriptor(layout.USER_DATA_SELECTOR, *pack(0, flat, FLAT_DATA | _RING_3))
         tss = layout.linear(layout.TSS_HPA)
         self.set_descriptor(layout.TSS_SELECTOR, *pack(tss, _TSS_BYTES - 1, ATTR_P | TYPE_TSS32))
-        self._write_stubs()
+        write_stubs(
+            self.processor,
+            layout.linear,
+            layout.STUBS_HPA,
+            layout.IDT_HPA,
+            layout.CODE_SELECTOR,
+            _OPEN_TO_PROGRAMS,
+        )
         # A stack for ring 0, and no I/O bit map: no port is allowed to the program.
         top = layout.linear(layout.STACK_TOP_HPA)
         struct.pack_into("<II", self.ram, layout.TSS_HPA + 4, top, layout.DATA_SELECTOR)
@@ -131,19 +129,6 @@ class World:
             self.words[table + page] = page << PAGE_SHIFT | present
         directory = layout.DIRECTORY_HPA // 4 + (layout.MONITOR_BASE >> 22)
         self.words[directory] = layout.MONITOR_TABLE_HPA | present
-
-    def _write_stubs(self) -> None:
-        code = bytearray()
-        for vector in range(256):
-            has_error = vector < 32 and vectors.PUSHES_ERROR_CODE >> vector & 1
-            stub = (b"" if has_error else _PUSH_ZERO) + _TRAPDOOR + bytes([vector]) + _BACK
-            code += stub.ljust(_STUB_BYTES, b"\xcc")
-            at = layout.linear(layout.STUBS_HPA) + vector * _STUB_BYTES
-            attributes = _GATE | (_RING_3 if vector in _OPEN_TO_PROGRAMS else 0)
-            gate = layout.IDT_HPA // 4 + 2 * vector
-            self.words[gate] = at & 0xFFFF | layout.CODE_SELECTOR << 16
-            self.words[gate + 1] = at & 0xFFFF0000 | attributes << 8
-        self.processor.write_physical(layout.STUBS_HPA, bytes(code))
 
     def start(self, entry: int, stack: int) -> None:
         """Switch the machine over; the next IRET enters the program."""
@@ -164,7 +149,7 @@ class World:
             self.cpu[state.GPR + register] = 0
         self.cpu[state.GPR + ESP] = _FRAME_GVA
         # Behind the trapdoor of a stub: the way back.
-        processor.eip = layout.linear(layout.STUBS_HPA) + len(_PUSH_ZERO + _TRAPDOOR) + 1
+        processor.eip = layout.linear(layout.STUBS_HPA) + WAY_BACK
         self.error = 0
         self.eip, self.cs = entry, layout.USER_CODE_SELECTOR
         self.eflags = EFLAGS_FIXED | EFLAGS_IF

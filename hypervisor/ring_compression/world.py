@@ -2,12 +2,7 @@
 
 Everything here is what ring-0 software sets up on a real machine: a GDT, an IDT, a TSS, a stack, a
 page of code, page tables. Control leaves the guest only by a gate of the real IDT. Each gate leads
-to a stub that hands over to the monitor, and whose IRET leads back:
-
-    stub:  push 0            where the processor pushes no error code
-           trapdoor VECTOR   ends the machine's run: the monitor has control
-           add esp, 4
-           iretd
+to a stub that hands over to the monitor, and whose IRET leads back (hypervisor.trap_stubs).
 
 Source: SDM vol. 3A, "Interrupt Descriptor Table", "Task-State Segment (TSS)", "Stack Usage on
 Transfers to Interrupt or Exception-Handling Routines".
@@ -25,6 +20,7 @@ from hypervisor.addresses import ENTRIES, PAGE_SHIFT, Gva, Hpa
 from hypervisor.descriptors import FLAT_CODE, FLAT_DATA, TYPE_LDT, TYPE_TSS32, Segment, pack
 from hypervisor.frame_pool import FramePool, Words
 from hypervisor.ring_compression import layout
+from hypervisor.trap_stubs import WAY_BACK, write_stubs
 from isa import state
 from isa.exits import Exit
 from isa.features import defined_cr4
@@ -45,18 +41,11 @@ from isa.registers import (
     PTE_W,
     SS,
 )
-from isa.vectors import PUSHES_ERROR_CODE
 from isa.workspace import PAGE_HAS_CODE
-
-_STUB_BYTES: Final = 16
-_PUSH_ZERO: Final = b"\x6a\x00"
-_TRAPDOOR: Final = b"\x0f\x0a"
-_BACK: Final = b"\x83\xc4\x04\xcf"  # add esp, 4; iretd
 
 _FRAME: Final = struct.Struct("<6I")
 _FRAME_AT: Final = layout.STACK_TOP_HPA - _FRAME.size
 _FRAME_GVA: Final = layout.linear(_FRAME_AT)
-_GATE: Final = ATTR_P | 0xE  # 32-bit interrupt gate, DPL 0
 _IO_MAP_AT: Final = 104
 _TSS_BYTES: Final = _IO_MAP_AT + 8192 + 1
 
@@ -104,7 +93,13 @@ class World:
     def build(self) -> None:
         """Write the monitor's structures into machine memory."""
         self._write_gdt()
-        self._write_stubs()
+        write_stubs(
+            self.processor,
+            layout.linear,
+            layout.STUBS_HPA,
+            layout.IDT_HPA,
+            layout.CODE_SELECTOR,
+        )
         self._write_tss()
         self.fill_open_bus()
         first = (layout.MONITOR_TABLE_HPA >> PAGE_SHIFT) * ENTRIES
@@ -124,19 +119,6 @@ class World:
         ldt = layout.linear(layout.LDT_HPA)
         limit = layout.TABLE_BYTES - 1
         self.set_descriptor(layout.LDT_SELECTOR, *pack(ldt, limit, ATTR_P | TYPE_LDT))
-
-    def _write_stubs(self) -> None:
-        """The code page and the IDT whose gates lead into it; no gate is for INT from outside."""
-        code = bytearray()
-        for vector in range(256):
-            has_error = vector < 32 and PUSHES_ERROR_CODE >> vector & 1
-            stub = (b"" if has_error else _PUSH_ZERO) + _TRAPDOOR + bytes([vector]) + _BACK
-            code += stub.ljust(_STUB_BYTES, b"\xcc")
-            at = layout.linear(layout.STUBS_HPA) + vector * _STUB_BYTES
-            gate = layout.IDT_HPA // 4 + 2 * vector
-            self.words[gate] = at & 0xFFFF | layout.CODE_SELECTOR << 16
-            self.words[gate + 1] = at & 0xFFFF0000 | _GATE << 8
-        self.processor.write_physical(layout.STUBS_HPA, bytes(code))
 
     def _write_tss(self) -> None:
         """A stack for ring 0, and an I/O bit map that allows no port to anybody."""
@@ -161,8 +143,7 @@ class World:
         processor.ltr(layout.TSS_SELECTOR)
         processor.load_segment(SS, layout.DATA_SELECTOR)
         processor.gpr[ESP] = _FRAME_GVA
-        stub = layout.linear(layout.STUBS_HPA)
-        processor.eip = stub + len(_PUSH_ZERO + _TRAPDOOR) + 1  # behind a trapdoor: the way back
+        processor.eip = layout.linear(layout.STUBS_HPA) + WAY_BACK
 
     def write_memory(self, hpa: int, data: bytes) -> None:
         """Store bytes within one page; the machine forgets code that it has decoded from there."""
