@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from isa.errors import TrapgateError
@@ -161,6 +161,8 @@ def test_damaged_programs_give_an_assembly_or_an_error(path, data):
 
 
 @given(st.binary(max_size=200))
+@example(b"\\")
+@example(b"\\\n\\\n")
 def test_any_bytes_give_an_assembly_or_an_error(content):
     found = outcome(content.decode("latin-1"))
     assert found or not content

@@ -53,7 +53,7 @@ def split_lines(text: str) -> tuple[list[str], list[RawLine]]:
         tokens = tokenize(pending + line if pending else line)
         lines.append(RawLine(start or number, tokens, any(t.kind is PARAMETER for t in tokens)))
         pending, start = "", 0
-    if pending:
+    if start:
         lines.append(RawLine(start, tokenize(pending), True))
     return texts, lines
 
